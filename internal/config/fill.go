@@ -1,0 +1,228 @@
+package config
+
+import (
+	"encoding"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// defaulter is a section that knows what it means to leave its keys out.
+type defaulter interface{ setDefaults() }
+
+// table fills a struct from a TOML table and reports what does not fit. The library's own decoder would stop at the
+// first value of a wrong type; an operator wants to hear of all of them.
+func (r *report) table(v reflect.Value, name string, tree map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(tree)) {
+		full := join(name, key)
+		if f, ok := field(v, key); ok {
+			r.value(f, full, tree[key])
+			continue
+		}
+		r.at(r.find(full), full, "", unknown(v.Type(), name, key))
+	}
+}
+
+// value fills one value, a section too.
+func (r *report) value(v reflect.Value, name string, raw any) {
+	if text, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		r.text(text, v.Type(), name, raw)
+		return
+	}
+	tree, isTable := raw.(map[string]any)
+	switch v.Kind() {
+	case reflect.Pointer:
+		to := v
+		if v.IsNil() {
+			to = fresh(v.Type().Elem())
+		}
+		r.value(to.Elem(), name, raw)
+		if isTable || to.Elem().Kind() != reflect.Struct { // what is no section must not be missed as one
+			v.Set(to)
+		}
+	case reflect.Struct:
+		if !isTable {
+			r.add(name, show(raw), "must be a table, as in [%s]", name)
+			return
+		}
+		r.table(v, name, tree)
+	case reflect.Slice:
+		r.list(v, name, raw)
+	default:
+		r.scalar(v, name, raw)
+	}
+}
+
+func (r *report) list(v reflect.Value, name string, raw any) {
+	list, ok := raw.([]any)
+	if !ok {
+		r.add(name, show(raw), "must be a list, as in [%s]", show(raw))
+		return
+	}
+	if len(list) > maxList {
+		r.add(name, "", "has %d elements, at most %d are allowed", len(list), maxList)
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(list), len(list)))
+	for i, e := range list {
+		r.value(v.Index(i), element(name, i), e)
+	}
+}
+
+func (r *report) text(to encoding.TextUnmarshaler, t reflect.Type, name string, raw any) {
+	s, ok := raw.(string)
+	if !ok || to.UnmarshalText([]byte(s)) != nil {
+		r.add(name, show(raw), "must be %s", form(t))
+	}
+}
+
+func (r *report) scalar(v reflect.Value, name string, raw any) {
+	switch x := raw.(type) {
+	case string:
+		if v.Kind() == reflect.String {
+			v.SetString(x)
+			return
+		}
+	case bool:
+		if v.Kind() == reflect.Bool {
+			v.SetBool(x)
+			return
+		}
+	case int64:
+		if v.CanInt() && !v.OverflowInt(x) {
+			v.SetInt(x)
+			return
+		}
+		if v.CanUint() && x >= 0 && !v.OverflowUint(uint64(x)) {
+			v.SetUint(uint64(x))
+			return
+		}
+	}
+	r.add(name, show(raw), "must be %s", form(v.Type()))
+}
+
+// form says how a value of a type is written.
+func form(t reflect.Type) string {
+	switch t.String() {
+	case "config.Duration":
+		return `a duration as in "24h", "90s" or "250ms"`
+	case "netip.AddrPort":
+		return `ADDRESS:PORT as in "[::]:4460" or "192.0.2.1:123"`
+	case "netip.Prefix":
+		return `a network as in "192.0.2.0/24" or "2001:db8::/32"`
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "text in quotes"
+	case reflect.Uint8, reflect.Uint16:
+		return fmt.Sprintf("a whole number from 0 to %d", 1<<t.Bits()-1)
+	}
+	return "a whole number"
+}
+
+// show writes a value as the file would, cut to what fits into a message.
+func show(raw any) string {
+	const room = 60
+	s := fmt.Sprint(raw)
+	switch x := raw.(type) {
+	case string:
+		s = strconv.Quote(x)
+	case fmt.Stringer:
+		s = strconv.Quote(x.String())
+	case map[string]any:
+		s = "{...}"
+	case []any:
+		s = "[...]"
+	}
+	if len(s) > room {
+		s = strings.ToValidUTF8(s[:room], "") + "..."
+	}
+	return s
+}
+
+// fresh makes a pointer to a value with its defaults.
+func fresh(t reflect.Type) reflect.Value {
+	p := reflect.New(t)
+	if d, ok := p.Interface().(defaulter); ok {
+		d.setDefaults()
+	}
+	return p
+}
+
+// field finds the field of a key; embedded structs share the table of the one they are in.
+func field(v reflect.Value, key string) (reflect.Value, bool) {
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		if !f.Anonymous && f.Tag.Get("toml") == key {
+			return v.FieldByIndex(f.Index), true
+		}
+	}
+	return reflect.Value{}, false
+}
+
+func keys(t reflect.Type) []string {
+	var all []string
+	for _, f := range reflect.VisibleFields(t) {
+		if !f.Anonymous {
+			all = append(all, f.Tag.Get("toml"))
+		}
+	}
+	return all
+}
+
+// unknown says what may stand there instead of an unknown key.
+func unknown(t reflect.Type, table, key string) string {
+	if table == "" {
+		if instead, ok := later(key); ok {
+			return instead
+		}
+	}
+	best, distance := "", 3 // further away is another word
+	for _, k := range keys(t) {
+		if d := editDistance(key, k); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("unknown key, did you mean %s?", join(table, best))
+	}
+	return "unknown key, allowed here are " + strings.Join(keys(t), ", ")
+}
+
+// later knows the sections that are settled by name and not there yet.
+func later(section string) (instead string, ok bool) {
+	switch section {
+	case "rings":
+		return "further rings come with a later version; use [keyring]", true
+	case "certs":
+		return "comes with a later version; use keyexchange.certificate and keyexchange.key", true
+	case "access":
+		return "comes with a later version; use allow, deny and rate-limit of [keyexchange] and [timeserver]", true
+	}
+	return "", false
+}
+
+// editDistance counts the letters to insert, remove or replace (Levenshtein).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,150 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The bounds of what may be configured: they protect memory, and operators from a slip of the finger.
+const (
+	maxList = 10000 // elements of any list, networks above all
+	maxKeep = 100   // old keys of the native dialect
+
+	minRotateEvery = time.Second
+	maxRotateEvery = 366 * 24 * time.Hour
+
+	maxConnections = 100000
+	minMessage     = 1024 // RFC 8915 section 4: servers accept at least this much
+	maxMessage     = 65536
+	minTimeout     = 10 * time.Millisecond
+	maxTimeout     = time.Minute
+
+	minInterval = time.Microsecond
+	maxInterval = 24 * time.Hour
+	maxBurst    = 10000
+	maxLeak     = 4
+
+	maxWorkers           = 256
+	maxStratum           = 15 // 16 means unsynchronised, RFC 5905 section 7.3
+	maxMinRootDispersion = time.Second
+	maxDevice            = 15  // IFNAMSIZ without its end
+	maxName              = 253 // of a host, RFC 1035 section 2.3.4 in text
+)
+
+// validate reports everything that the types let pass.
+func (c *Config) validate(r *report) {
+	r.path("state-directory", c.StateDirectory)
+	if c.KeyExchange != nil {
+		c.KeyExchange.validate(r)
+	}
+	if c.TimeServer != nil {
+		c.TimeServer.validate(r)
+	}
+	c.Clock.validate(r)
+	c.KeyRing.validate(r)
+	if c.KeyExchange != nil {
+		c.offer(r)
+	}
+	if c.Management != nil {
+		r.path("management.socket", c.Management.Socket)
+	}
+	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	r.oneOf("log.format", c.Log.Format, "auto", "text", "json")
+	c.listens(r)
+}
+
+// listens looks at all addresses together: two sections cannot share a TCP port.
+func (c *Config) listens(r *report) {
+	tcp := make(map[netip.AddrPort]string)
+	if c.KeyExchange != nil {
+		r.listen("keyexchange.listen", c.KeyExchange.Listen, tcp)
+	}
+	if c.Monitoring != nil {
+		r.listen("monitoring.listen", c.Monitoring.Listen, tcp)
+	}
+	if c.TimeServer != nil {
+		r.listen("timeserver.listen", c.TimeServer.Listen, make(map[netip.AddrPort]string))
+	}
+}
+
+// listen checks addresses against each other and against those taken before. Port 0, any free one, is never taken.
+func (r *report) listen(key string, list []netip.AddrPort, taken map[netip.AddrPort]string) {
+	if len(list) == 0 {
+		r.add(key, "[]", "needs at least one address; leave the section out to switch it off")
+	}
+	for i, a := range list {
+		name := element(key, i)
+		if a.Addr().Is4In6() {
+			plain := netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+			r.add(name, show(a), "is an IPv4 address in IPv6 form, write %q", plain)
+			continue
+		}
+		same := a
+		if a.Addr() == netip.IPv4Unspecified() { // [::] takes both families
+			same = netip.AddrPortFrom(netip.IPv6Unspecified(), a.Port())
+		}
+		if other, ok := taken[same]; ok && a.Port() != 0 {
+			r.add(name, show(a), "is taken by %s already", other)
+			continue
+		}
+		taken[same] = name
+	}
+}
+
+// networks checks the lists of one section.
+func (r *report) networks(section string, allow, deny []netip.Prefix) {
+	for _, list := range []struct {
+		key      string
+		prefixes []netip.Prefix
+	}{{join(section, "allow"), allow}, {join(section, "deny"), deny}} {
+		for i, p := range list.prefixes {
+			if m := p.Masked(); m != p {
+				r.add(element(list.key, i), show(p), "has bits set behind its length, write %q", m)
+			}
+		}
+	}
+}
+
+func (r *report) path(key, path string) {
+	if !filepath.IsAbs(path) {
+		r.add(key, show(path), "must be an absolute path")
+	}
+}
+
+func (r *report) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		r.add(key, show(value), "must be %s", or(allowed))
+	}
+}
+
+func (r *report) number(key string, value, low, high int) {
+	if value < low || value > high {
+		r.add(key, fmt.Sprint(value), "must be from %d to %d", low, high)
+	}
+}
+
+func (r *report) duration(key string, value Duration, low, high time.Duration) {
+	if d := time.Duration(value); d < low || d > high {
+		r.add(key, show(value), "must be from %v to %v", Duration(low), Duration(high))
+	}
+}
+
+// or joins words as in "a, b or c".
+func or[T any](words []T) string {
+	var b strings.Builder
+	for i, w := range words {
+		switch {
+		case i == 0:
+		case i == len(words)-1:
+			b.WriteString(" or ")
+		default:
+			b.WriteString(", ")
+		}
+		fmt.Fprint(&b, w)
+	}
+	return b.String()
+}
