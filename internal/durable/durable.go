@@ -1,0 +1,145 @@
+// Package durable writes a file so that it is there after a power cut: at every instant the old content or the new one
+// stands under the name, whole. Beside, sync, rename, sync the folder: see open(2), rename(2), fsync(2). What the
+// content means, and who may read it, is the caller's.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// suffix marks the file that is being written. One name, not a random one, so that crashes leave at most one behind.
+const suffix = ".ntptsd-new"
+
+// WriteFile replaces path by a file of that content and mode, owned by us. After an error the old file stands, except
+// that a failed sync of the folder leaves it open which of the two a power cut would show. One writer a path at a time.
+func WriteFile(path string, data []byte, mode fs.FileMode) error {
+	return write(disk{}, path, data, attributes{mode: mode})
+}
+
+// ReplaceFile is WriteFile, but an existing file's mode, owner and group stay what they are: its reader may be another
+// user. It fails rather than lock that reader out.
+func ReplaceFile(path string, data []byte, mode fs.FileMode) error {
+	a := attributes{mode: mode}
+	switch info, err := os.Lstat(path); {
+	case err == nil && !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", path)
+	case err == nil:
+		a.mode, a.owner = info.Mode().Perm(), info.Sys().(*syscall.Stat_t)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return write(disk{}, path, data, a)
+}
+
+// MakeFolder creates path and its missing parents with that mode, and syncs each new entry's parent.
+func MakeFolder(path string, mode fs.FileMode) error {
+	err := os.Mkdir(path, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := MakeFolder(filepath.Dir(path), mode); err != nil {
+			return err
+		}
+		err = os.Mkdir(path, mode)
+	}
+	if err != nil {
+		return err
+	}
+	return disk{}.SyncFolder(filepath.Dir(path))
+}
+
+type attributes struct {
+	mode  fs.FileMode
+	owner *syscall.Stat_t // nil: us
+}
+
+// filesystem is what writing needs of the operating system; tests let each step fail.
+type filesystem interface {
+	Create(path string) (file, error) // O_EXCL, mode 0600, no symbolic link followed
+	Rename(from, to string) error
+	Remove(path string) error
+	SyncFolder(path string) error
+}
+
+type file interface {
+	Write(b []byte) (int, error)
+	Chown(uid, gid int) error
+	Chmod(mode fs.FileMode) error
+	Sync() error
+	Close() error
+}
+
+func write(sys filesystem, path string, data []byte, a attributes) error {
+	beside := path + suffix
+	// What a crash left behind is nobody's; O_EXCL below still refuses whatever appears in between.
+	if err := sys.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := sys.Create(beside)
+	if err != nil {
+		return err
+	}
+	err = fill(f, data, a)
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = sys.Rename(beside, path)
+	}
+	if err != nil {
+		return errors.Join(err, sys.Remove(beside))
+	}
+	return sys.SyncFolder(filepath.Dir(path))
+}
+
+// fill sets owner and mode before the first octet is written, so that a secret is never readable by more.
+func fill(f file, data []byte, a attributes) error {
+	if err := own(f, a); err != nil {
+		return err
+	}
+	if err := f.Chmod(a.mode); err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func own(f file, a attributes) error {
+	if a.owner == nil {
+		return nil
+	}
+	err := f.Chown(int(a.owner.Uid), int(a.owner.Gid))
+	if errors.Is(err, fs.ErrPermission) && a.mode&0o040 != 0 {
+		err = f.Chown(-1, int(a.owner.Gid)) // its group can still read it
+	}
+	if err != nil {
+		return fmt.Errorf("keep owner %d and group %d: %w", a.owner.Uid, a.owner.Gid, err)
+	}
+	return nil
+}
+
+// disk is the real filesystem.
+type disk struct{}
+
+func (disk) Create(path string) (file, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+}
+
+func (disk) Rename(from, to string) error { return os.Rename(from, to) }
+func (disk) Remove(path string) error     { return os.Remove(path) }
+
+func (disk) SyncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
