@@ -1,0 +1,24 @@
+// Package access judges who may use a service and how often: prefixes that are allowed or denied, a rate per network and
+// the number of connections at once. Its memory is fixed when it is made, whatever strangers send, and its answers cost
+// no cryptography. What a refusal means on the wire and how it is counted is left to the service that asks.
+package access
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// network is what one customer commonly controls, and so the unit of every limit: an IPv4 address or an IPv6 /64.
+type network struct {
+	bits uint64
+	ipv6 bool
+}
+
+func networkOf(addr netip.Addr) network {
+	if addr.Is4() || addr.Is4In6() {
+		b := addr.As4()
+		return network{bits: uint64(binary.BigEndian.Uint32(b[:]))}
+	}
+	b := addr.As16()
+	return network{bits: binary.BigEndian.Uint64(b[:8]), ipv6: true}
+}
