@@ -1,0 +1,61 @@
+package keyring
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// readKeys reads a file of keys, but not one that the forbidden users of its mode could have read or written.
+// fs.ErrNotExist if there is none.
+func readKeys(path string, limit int64, forbidden fs.FileMode) ([]byte, *syscall.Stat_t, error) {
+	// O_NONBLOCK: opening a pipe must not wait for its writer.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, syscall.ELOOP):
+		return nil, nil, fmt.Errorf("%s is a symbolic link: name the file itself", path)
+	case err != nil:
+		return nil, nil, err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case !info.Mode().IsRegular():
+		return nil, nil, fmt.Errorf("%s is not a regular file", path)
+	case info.Mode().Perm()&forbidden != 0:
+		return nil, nil, fmt.Errorf("%s has mode %04o, so other users may know the keys: "+
+			"find out, then run chmod %04o %s", path, info.Mode().Perm(), info.Mode().Perm()&^forbidden, path)
+	case info.Size() > limit:
+		return nil, nil, fmt.Errorf("%s has %d octets, more than any file of keys", path, info.Size())
+	}
+	b, err := io.ReadAll(io.LimitReader(f, limit))
+	return b, info.Sys().(*syscall.Stat_t), err
+}
+
+// loadRecord reads our own file, which nobody else may have read, let alone written.
+func loadRecord(path string) (record, error) {
+	b, owner, err := readKeys(path, maxRecord, 0o077)
+	if err != nil {
+		return record{}, err
+	}
+	if us := uint32(os.Geteuid()); owner.Uid != us && owner.Uid != 0 {
+		return record{}, fmt.Errorf("%s belongs to user %d, and ntptsd runs as user %d: if the keys are its own, "+
+			"run chown %d %s", path, owner.Uid, us, us, path)
+	}
+	r, err := parseRecord(b)
+	switch {
+	case errors.Is(err, errForeign):
+		return record{}, fmt.Errorf("%s %w: set keyring.file to another path", path, err)
+	case errors.Is(err, errVersion):
+		return record{}, fmt.Errorf("%s %w: run the version that wrote it", path, err)
+	case err != nil:
+		return record{}, fmt.Errorf("%s %w: restore it from a backup, or move it away and start again: "+
+			"with new keys every client repeats its key exchange", path, err)
+	}
+	return r, nil
+}

@@ -1,0 +1,165 @@
+package keyring
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ntptsd/ntptsd/internal/config"
+)
+
+// history lets anything happen to a ring, and knows what it has promised. Its own clock counts what the ring may take
+// for time that has passed: all time with the daemon on and, at each first look after a start, what the wall clock says
+// has passed since the record was saved, up to one interval. Jumps of the wall clock with the daemon on are no time.
+type history struct {
+	*world
+	rng     *rand.Rand
+	elapsed time.Duration
+	started *start
+	cookies []promise
+	ids     []uint32 // current and next, as seen last
+
+	real      time.Duration            // that has truly passed
+	lied      time.Duration            // the real time when the wall clock was last wrong about it, or a step was forced
+	published map[uint32]time.Duration // real time when a key was first seen as next
+	trace     []string
+}
+
+type start struct {
+	saved   time.Time
+	counted time.Duration // of the time since, already in elapsed
+}
+
+type promise struct {
+	cookie []byte
+	end    time.Duration
+}
+
+const interval, keep = hour, 2
+
+func TestPromisesHoldWhateverHappens(t *testing.T) {
+	t.Parallel()
+	runs := uint64(300)
+	if raceEnabled {
+		runs /= 10
+	}
+	for seed := range runs {
+		k := []config.KeyRing{{Keep: keep}, {Dialect: "chrony"}, {Dialect: "ntpsec", Keep: keep}}[seed%3]
+		w := newWorld(t, k)
+		if seed%2 == 1 && seed%3 > 0 {
+			w = beside(t, k, "-")
+		}
+		w.mustStart()
+		h := &history{world: w, rng: rand.New(rand.NewPCG(seed, 1)), ids: w.ids(), published: map[uint32]time.Duration{}}
+		h.published[h.ids[1]] = 0
+		for range 60 {
+			h.happen()
+			h.check()
+			if t.Failed() {
+				t.Fatalf("seed %d: %v", seed, h.trace)
+			}
+		}
+	}
+}
+
+func (h *history) duration(most time.Duration) time.Duration {
+	return time.Duration(h.rng.Int64N(int64(most))).Round(time.Second)
+}
+
+func (h *history) note(format string, args ...any) {
+	h.trace = append(h.trace, fmt.Sprintf(format, args...))
+}
+
+// happen does one thing at random, then lets the ring look.
+func (h *history) happen() {
+	switch n := h.rng.IntN(20); {
+	case n < 9:
+		d := h.duration(interval / 2)
+		h.note("%v pass", d)
+		h.wall, h.running = h.wall.Add(d), h.running+d
+		h.elapsed, h.real = h.elapsed+d, h.real+d
+	case n < 11:
+		h.restart()
+	case n < 13:
+		d := h.duration(10*interval) - 5*interval
+		h.note("jump by %v", d)
+		h.wall, h.lied = h.wall.Add(d), h.real
+	case n < 15:
+		h.synchronised = !h.synchronised
+		h.note("synchronised: %v", h.synchronised)
+	case n < 16:
+		if h.full = nil; h.rng.IntN(2) == 0 {
+			h.full = syscall.ENOSPC
+		}
+		h.note("disk: %v", h.full)
+	case n < 17:
+		err := h.ring.Rotate()
+		h.note("forced: %v", err)
+		h.lied = h.real
+	default:
+		h.cookies = append(h.cookies, promise{mint(h, h.ring.KeySet()), h.elapsed + keep*interval})
+		h.note("cookie until %v", h.elapsed+keep*interval)
+	}
+	h.ring.look()
+}
+
+func (h *history) restart() {
+	saved := h.record().saved
+	h.started = &start{saved: saved, counted: h.ring.at.Sub(saved)}
+	off := h.duration(interval)
+	if h.rng.IntN(3) == 0 {
+		off *= 10
+	}
+	h.wall, h.real = h.wall.Add(off), h.real+off
+	h.note("off for %v", off)
+	if err := h.start(); err != nil {
+		h.Fatalf("%v: %v", err, h.trace)
+	}
+}
+
+func (h *history) check() {
+	h.Helper()
+	if h.started != nil && h.synchronised {
+		credit := min(max(h.wall.Sub(h.started.saved), 0), interval)
+		h.elapsed += max(credit-h.started.counted, 0)
+		h.started = nil
+	}
+	s := h.ring.KeySet()
+	for _, c := range h.cookies {
+		if err := opens(s, c.cookie); err != nil && h.elapsed < c.end {
+			h.Errorf("a cookie promised until %v fails at %v: %v", c.end, h.elapsed, err)
+		}
+	}
+	h.checkStep(s)
+	if onDisk := h.record().set; !onDisk.has(*s.current()) || !onDisk.has(*s.next()) {
+		h.Error("a key is in use that is not on disk")
+	}
+	if len(s.keys) > maxKeys(s.dialect) {
+		h.Errorf("%d keys", len(s.keys))
+	}
+	h.ring.look()
+	if !slices.Equal(h.world.ids(), h.ids) {
+		h.Error("a second step at once")
+	}
+}
+
+// checkStep allows for one step, by a key that has been published long enough.
+func (h *history) checkStep(s *KeySet) {
+	h.Helper()
+	now := h.world.ids()
+	if now[0] != h.ids[0] {
+		if now[0] != h.ids[1] {
+			h.Error("more than one step, or a key that nobody knew")
+		}
+		if since := h.published[now[0]]; since > h.lied && h.real-since < interval-maxDrift {
+			h.Errorf("a key mints %v after it was published", h.real-since)
+		}
+	}
+	if _, ok := h.published[now[1]]; !ok {
+		h.published[now[1]] = h.real
+	}
+	h.ids = now
+}

@@ -1,0 +1,58 @@
+package keyring
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ntptsd/ntptsd/internal/config"
+)
+
+// Prepare checks a new configuration: rotate-every and keep can change while ntptsd runs, as far as no announced end breaks.
+func (r *Ring) Prepare(cfg *config.Config) (commit func(), err error) {
+	p, err := newPolicy(cfg)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	set := r.set.Load()
+	if err := errors.Join(p.admits(set, r.at), r.policy.Load().fixed(p)); err != nil {
+		return nil, err
+	}
+	return func() {
+		r.policy.Store(&p)
+		select {
+		case r.wake <- struct{}{}:
+		default: // Run is about to look anyway
+		}
+	}, nil
+}
+
+// fixed tells what of a new policy needs a restart.
+func (p *policy) fixed(n policy) error {
+	var errs []error
+	refuse := func(key string, is any) {
+		errs = append(errs, fmt.Errorf("keyring.%s: restart ntptsd to change it from %v", key, is))
+	}
+	if p.file != n.file {
+		refuse("file", p.file)
+	}
+	if p.alg != n.alg {
+		refuse("aead", uint16(p.alg))
+	}
+	switch {
+	case p.dialect != n.dialect: // admits has said why not
+	case (p.neighbour == nil) != (n.neighbour == nil), p.neighbour != nil && p.neighbour.path != n.neighbour.path:
+		refuse("neighbour-file", p.neighbourPath())
+	case p.neighbour != nil && p.neighbour.format != n.neighbour.format:
+		refuse("neighbour-format", p.neighbour.format)
+	}
+	return errors.Join(errs...)
+}
+
+func (p *policy) neighbourPath() string {
+	if p.neighbour == nil {
+		return "none"
+	}
+	return p.neighbour.path
+}

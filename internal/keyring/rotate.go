@@ -1,0 +1,168 @@
+package keyring
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ntptsd/ntptsd/protocol/aead"
+	"github.com/ntptsd/ntptsd/protocol/cookie"
+)
+
+// How many keys a ring may hold. chronyd has four slots, all of which its file must fill. ntpd reads ten keys, to which
+// a full file that is adopted adds our next one. The last bounds what forced rotations can pile up, and the search in Open.
+const (
+	chronyKeys     = 4
+	ntpsecFileKeys = 10
+	nativeMaxKeys  = 128
+)
+
+// ErrPromised tells that a step would end a key before its announced end.
+var ErrPromised = errors.New("keyring: all keys are still promised")
+
+func maxKeys(d cookie.Dialect) int {
+	switch d {
+	case cookie.Chrony:
+		return chronyKeys
+	case cookie.NTPsec:
+		return ntpsecFileKeys + 1
+	}
+	return nativeMaxKeys
+}
+
+// newKeySet makes the first set of a ring: a current and a next key, and for chrony two old ones that never mint.
+func newKeySet(p policy, at time.Time) (*KeySet, error) {
+	s := &KeySet{dialect: p.dialect, interval: p.interval, keep: p.keep, published: p.neighbour == nil}
+	n := 2
+	if p.dialect == cookie.Chrony {
+		n = chronyKeys
+	}
+	for range n {
+		k, err := s.freshKey(p.alg, at)
+		if err != nil {
+			return nil, err
+		}
+		s.keys = append(s.keys, k)
+	}
+	s.begin(at)
+	return s, nil
+}
+
+// begin lets the current key mint from at on and promises its life; older keys are left alone.
+func (s *KeySet) begin(at time.Time) {
+	current, next := s.current(), s.next()
+	current.mintFrom, current.acceptUntil = at, at.Add(s.life())
+	next.mintFrom, next.acceptUntil = at.Add(s.interval), at.Add(s.interval+s.life())
+}
+
+// life is the time from a key's first cookie to its end, when it mints for one interval.
+func (s *KeySet) life() time.Duration { return s.interval * time.Duration(s.keep+1) }
+
+// freshKey makes a random key with an id that fits after the keys of s.
+func (s *KeySet) freshKey(alg aead.ID, at time.Time) (key, error) {
+	k := key{id: s.freshID(), alg: alg, secret: newSecret(alg), created: at, mintFrom: at, acceptUntil: at}
+	return k.sealing(s.dialect)
+}
+
+func (s *KeySet) freshID() uint32 {
+	var b [4]byte
+	for {
+		_, _ = rand.Read(b[:]) // never fails
+		id := binary.BigEndian.Uint32(b[:])
+		if s.dialect == cookie.Chrony && len(s.keys) > 0 {
+			id = id&^3 | (s.next().id+1)&3 // chronyd: slot = id mod 4, one line after the other
+		}
+		if !slices.ContainsFunc(s.keys, func(k key) bool { return k.id == id }) {
+			return id
+		}
+	}
+}
+
+// sealing is k ready for use in a set of that dialect.
+func (k key) sealing(d cookie.Dialect) (key, error) {
+	var err error
+	k.sealer, err = cookie.NewKey(d, k.id, k.alg, k.secret.bytes())
+	return k, err
+}
+
+// due tells whether the next key may mint.
+func (s *KeySet) due(at time.Time) bool { return s.published && !at.Before(s.next().mintFrom) }
+
+// step is one rotation: the next key mints, the fresh one is next, and of the old keys beyond keep those are dropped
+// whose announced end has come. ErrPromised if the rest does not fit. The new set is published by whoever publishes it.
+func (s *KeySet) step(at time.Time, fresh key, published bool) (*KeySet, error) {
+	n := *s
+	n.published = published
+	n.keys = append(slices.Clone(s.keys), fresh)
+	retired := &n.keys[len(n.keys)-3]
+	retired.acceptUntil = later(retired.acceptUntil, at.Add(s.interval*time.Duration(s.keep)))
+	n.begin(at)
+	// Only ever the oldest: the ids of chrony's lines must stay in sequence.
+	for len(n.old()) > s.keep && !n.keys[0].acceptUntil.After(at) {
+		n.keys = n.keys[1:]
+	}
+	if limit := maxKeys(s.dialect); len(n.keys) > limit {
+		return nil, fmt.Errorf("%w: dialect %v has room for %d keys, and cookies under %v are promised until %s",
+			ErrPromised, s.dialect, limit, n.keys[0], n.keys[0].acceptUntil.Format(time.RFC3339))
+	}
+	return &n, nil
+}
+
+// shift moves all ends by d, for a wall clock that was set by d: what remains of each promise stays the same.
+func (s *KeySet) shift(d time.Duration) *KeySet {
+	n := *s
+	n.keys = slices.Clone(s.keys)
+	for i := range n.keys {
+		n.keys[i].acceptUntil = n.keys[i].acceptUntil.Add(d)
+	}
+	n.next().mintFrom = n.next().mintFrom.Add(d)
+	return &n
+}
+
+// publish tells that from at on every reader knows all keys, so that the next one may mint an interval later.
+func (s *KeySet) publish(at time.Time) *KeySet {
+	n := *s
+	n.published = true
+	n.keys = slices.Clone(s.keys)
+	n.next().mintFrom = later(n.next().mintFrom, at.Add(s.interval))
+	return &n
+}
+
+// unpublish tells that a reader may not know the next key.
+func (s *KeySet) unpublish() *KeySet {
+	n := *s
+	n.published = false
+	return &n
+}
+
+// follow takes over a changed interval and keep. Ends that are announced stay; they only move away.
+func (s *KeySet) follow(p policy) *KeySet {
+	if s.interval == p.interval && s.keep == p.keep {
+		return s
+	}
+	n := *s
+	n.interval, n.keep = p.interval, p.keep
+	n.keys = slices.Clone(s.keys)
+	n.next().mintFrom = n.next().mintFrom.Add(p.interval - s.interval)
+	return &n
+}
+
+// promised counts the old keys whose announced end is still to come.
+func (s *KeySet) promised(at time.Time) (n int, until time.Time) {
+	for _, k := range s.old() {
+		if k.acceptUntil.After(at) {
+			n, until = n+1, later(until, k.acceptUntil)
+		}
+	}
+	return n, until
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

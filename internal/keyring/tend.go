@@ -1,0 +1,136 @@
+package keyring
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// look brings the ring up to now, by at most one step, and tells when to look again.
+func (r *Ring) look() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer r.observe()
+	again := min(lookEvery, r.policy.Load().interval)
+	held := !r.clock.Synchronised()
+	r.states.held.set(r.log, slog.LevelInfo, held, "cookie keys neither rotate nor expire until the clock is synchronised")
+	if held {
+		return again
+	}
+	r.advance()
+	set := r.follow()
+	if !set.published {
+		set = r.publish()
+	}
+	var failed error
+	if set.due(r.at) {
+		failed = r.rotate() // counted, and logged when it began to fail
+	} else if r.dirty {
+		_ = r.record(set)
+	}
+	r.states.full.set(r.log, slog.LevelWarn, errors.Is(failed, ErrPromised), "the cookie keys cannot rotate yet", "error", failed)
+	if wait := r.set.Load().next().mintFrom.Sub(r.at); wait > 0 {
+		again = min(again, wait)
+	}
+	return again
+}
+
+// advance moves the time of the ring by what has passed since the last look at a synchronised clock: the running time of
+// this process or, at its first look, the difference to the record. Never back, and by no more than one interval, after
+// which at most one step is due. If the wall clock then says something else it was set, or the daemon was off: the
+// announced ends follow it, so that what remains of each is the same length of time as before.
+func (r *Ring) advance() {
+	set := r.set.Load()
+	wall, running := r.now()
+	passed := wall.Sub(r.at)
+	if r.looked {
+		passed = running - r.running
+	}
+	r.at = r.at.Add(min(max(passed, 0), set.interval))
+	r.looked, r.running = true, running
+	if drift := wall.Sub(r.at); drift.Abs() >= maxDrift {
+		r.set.Store(set.shift(drift))
+		r.at, r.dirty = wall, true
+	}
+}
+
+// follow takes over the policy of a reload.
+func (r *Ring) follow() *KeySet {
+	set := r.set.Load()
+	if n := set.follow(*r.policy.Load()); n != set {
+		r.set.Store(n)
+		r.dirty = true
+	}
+	return r.set.Load()
+}
+
+// rotate makes one step: on disk, then in use, then in the neighbour's file.
+func (r *Ring) rotate() error {
+	p, set := r.policy.Load(), r.set.Load()
+	fresh, err := set.freshKey(p.alg, r.at)
+	if err != nil {
+		return err // the policy has checked: cannot be
+	}
+	n, err := set.step(r.at, fresh, p.neighbour == nil)
+	if err != nil {
+		r.metrics.refused.Inc()
+		return err
+	}
+	if err := r.record(n); err != nil {
+		r.metrics.failed.Inc()
+		return err
+	}
+	r.set.Store(n)
+	r.metrics.rotated.Inc()
+	r.log.Info("cookie keys rotated", "current", n.current().fingerprint(), "next", n.next().fingerprint(), "keys", len(n.keys))
+	if !n.published {
+		r.publish()
+	}
+	return nil
+}
+
+// record writes the set to disk. If that fails the old record stands or, when only the sync of the folder failed, the
+// new one may: so the next look writes again.
+func (r *Ring) record(set *KeySet) error {
+	p := r.policy.Load()
+	err := r.save(p.file, record{saved: r.at, set: set}.appendTo(nil), 0o600)
+	r.dirty = err != nil
+	r.states.saving.set(r.log, slog.LevelError, err != nil, "the key record cannot be saved: the old keys go on",
+		"file", p.file, "error", err)
+	return err
+}
+
+// publish writes the neighbour's file. Only from then on does the next key's interval run; until then nothing rotates.
+func (r *Ring) publish() *KeySet {
+	p, set := r.policy.Load(), r.set.Load()
+	if p.neighbour != nil {
+		_, err := p.neighbour.write(set, r.replace)
+		r.states.neighbour.set(r.log, slog.LevelError, err != nil, neighbourBehind, "error", err)
+		if err != nil {
+			return set
+		}
+	}
+	set = set.publish(r.at)
+	r.set.Store(set)
+	_ = r.record(set) // if it fails, a crash makes us publish again, later
+	return set
+}
+
+const neighbourBehind = "the neighbour's key file cannot be written: the cookie keys do not rotate"
+
+// states are what can be wrong with a ring that goes on nevertheless.
+type states struct{ held, full, saving, neighbour state }
+
+// state logs when it begins and when it ends, not while it lasts.
+type state bool
+
+func (s *state) set(log *slog.Logger, level slog.Level, on bool, message string, args ...any) {
+	switch {
+	case on && !bool(*s):
+		log.Log(context.Background(), level, message, args...)
+	case !on && bool(*s):
+		log.Info("over: " + message)
+	}
+	*s = state(on)
+}
