@@ -1,0 +1,57 @@
+package certs
+
+import (
+	"crypto/tls"
+	"errors"
+	"strings"
+)
+
+var errNone = errors.New("certs: no certificate is configured")
+
+// snapshot is all pairs in the order of the configuration and what they are called. Immutable.
+type snapshot struct {
+	pairs  []*pair
+	byName map[string][]*pair
+}
+
+func newSnapshot(pairs []*pair) *snapshot {
+	s := &snapshot{pairs: pairs, byName: make(map[string][]*pair)}
+	for _, p := range pairs {
+		for _, name := range p.names() {
+			s.byName[name] = append(s.byName[name], p)
+		}
+	}
+	return s
+}
+
+// choose answers a client that named a host by the pairs of that host, anybody else by all pairs from the first on: some
+// clients send no name, others an address. Of several pairs the first wins whose kind of key the client takes.
+func (s *snapshot) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	candidates := s.named(strings.ToLower(strings.TrimSuffix(hello.ServerName, ".")))
+	if len(candidates) == 0 {
+		candidates = s.pairs
+	}
+	if len(candidates) == 0 {
+		return nil, errNone
+	}
+	anyName := *hello
+	anyName.ServerName = "" // judged above; here only the client's signatures count
+	for _, p := range candidates {
+		if anyName.SupportsCertificate(p.certificate) == nil {
+			return p.certificate, nil
+		}
+	}
+	return candidates[0].certificate, nil
+}
+
+// named are the pairs for exactly this name, or else for its wildcard, which stands for one label (RFC 9525 section 6.3).
+func (s *snapshot) named(host string) []*pair {
+	if pairs := s.byName[host]; len(pairs) > 0 || host == "" {
+		return pairs
+	}
+	_, parent, found := strings.Cut(host, ".")
+	if !found {
+		return nil
+	}
+	return s.byName["*."+parent]
+}
