@@ -1,0 +1,121 @@
+package keyexchange
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/ntptsd/ntptsd/protocol/ntske"
+)
+
+const (
+	usualRequest = 512         // octets that any known client's request fits into
+	lingerTime   = time.Second // a client that has read its response closes within a round trip
+	maxLinger    = 16 << 10    // octets that a client may still send meanwhile
+)
+
+var errNoALPN = errors.New("keyexchange: the client offers no ALPN")
+
+// exchange is one connection from accept to close: the net.Conn below TLS, and what is known of it. One goroutine's.
+type exchange struct {
+	net.Conn
+	from     netip.Addr
+	settings *settings // as they were at accept
+	accepted time.Time
+
+	greeted bool // the ClientHello is complete
+	noALPN  bool // and does not offer ntske/1
+}
+
+// until moves the one deadline of the connection; times count from accept, so that no stage can stretch another's.
+func (e *exchange) until(t time.Duration) { _ = e.SetDeadline(e.accepted.Add(t)) }
+
+// greet is tls.Config.GetConfigForClient: the ClientHello is here, and nothing has been computed for it yet.
+func greet(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	e := hello.Conn.(*exchange)
+	e.greeted = true
+	e.until(e.settings.requestTime)
+	if !slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
+		return nil, nil // crypto/tls refuses it with the right alert
+	}
+	e.noALPN = !slices.Contains(hello.SupportedProtos, ntske.ALPN)
+	if len(hello.SupportedProtos) == 0 {
+		return nil, errNoALPN // crypto/tls would serve it; other offers it refuses with the right alert
+	}
+	return nil, nil
+}
+
+// serve runs one exchange. The error says more than the verdict, for the debug log.
+func (s *Server) serve(e *exchange) (Verdict, error) {
+	defer e.Close()
+	e.until(e.settings.helloTime)
+	conn := tls.Server(e, s.tls)
+	if err := conn.Handshake(); err != nil {
+		return e.failedHandshake(err), err
+	}
+	state := conn.ConnectionState()
+	s.metrics.handshake(state.CurveID, time.Since(e.accepted))
+
+	request, err := ntske.ReadMessage(conn, make([]byte, 0, usualRequest), e.settings.maxMessage)
+	var a answer
+	switch {
+	case err == nil:
+		a, err = e.settings.answer(request, &state, s.keys.KeySet(), rand.Reader)
+	case errors.Is(err, ntske.ErrTooLong):
+		a = failure(TooLarge, ntske.ErrorBadRequest)
+	case errors.Is(err, ntske.ErrTruncated), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, os.ErrDeadlineExceeded):
+		a = failure(Incomplete, ntske.ErrorBadRequest)
+	default:
+		return Gone, err
+	}
+	e.until(e.settings.totalTime)
+	if _, err := conn.Write(a.response); err != nil {
+		return Gone, err
+	}
+	s.metrics.answered(a)
+	e.hangUp(conn)
+	return a.verdict, err
+}
+
+func (e *exchange) failedHandshake(err error) Verdict {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded) && e.greeted:
+		return HandshakeTimeout
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return HelloTimeout
+	case e.noALPN:
+		return NoALPN
+	}
+	if isHangUp(err) {
+		return Gone
+	}
+	return HandshakeFailed
+}
+
+// isHangUp tells the end of a connection from what crypto/tls objects to; its alerts are net.OpErrors, too, of other Ops.
+func isHangUp(err error) bool {
+	var network *net.OpError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||
+		errors.As(err, &network) && (network.Op == "read" || network.Op == "write")
+}
+
+// hangUp says goodbye and waits a little for the client's: closing a socket with unread octets resets the connection,
+// and a reset can overtake the response.
+func (e *exchange) hangUp(conn *tls.Conn) {
+	_ = conn.CloseWrite()
+	if half, ok := e.Conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+	end := e.accepted.Add(e.settings.totalTime)
+	if linger := time.Now().Add(lingerTime); linger.Before(end) {
+		end = linger
+	}
+	_ = e.SetDeadline(end)
+	_, _ = io.CopyN(io.Discard, conn, maxLinger)
+}

@@ -1,0 +1,170 @@
+// Package keyexchange is the NTS-KE server, RFC 8915 section 4: a client makes one TLS 1.3 connection, says what it can
+// and gets cookies for the time server, ours or a neighbour. Strangers are refused before any cryptography and cost a
+// bounded amount of memory and time. Bytes are left to protocol/ntske and protocol/cookie, keys to internal/keyring,
+// certificates to internal/certs.
+package keyexchange
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ntptsd/ntptsd/internal/access"
+	"github.com/ntptsd/ntptsd/internal/config"
+	"github.com/ntptsd/ntptsd/internal/keyring"
+	"github.com/ntptsd/ntptsd/protocol/ntske"
+)
+
+// Keys yields the current cookie keys; nil when there are none. Safe for concurrent use.
+type Keys interface{ KeySet() *keyring.KeySet }
+
+// Certificates chooses a certificate for a client. Safe for concurrent use.
+type Certificates interface {
+	GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
+}
+
+// Server answers on its listeners while Run runs.
+type Server struct {
+	log       *slog.Logger
+	listeners []net.Listener
+	keys      Keys
+	tls       *tls.Config
+	slots     *access.Slots
+	metrics   *metrics
+	listen    []netip.AddrPort // as configured at start; nil without the section
+	settings  atomic.Pointer[settings]
+}
+
+// New takes over the listeners: Run closes them. Without the section [keyexchange] there are none.
+func New(cfg *config.Config, listeners []net.Listener, keys Keys, certs Certificates, log *slog.Logger) (*Server, error) {
+	s := &Server{
+		log:       log.With("section", "keyexchange"),
+		listeners: listeners,
+		keys:      keys,
+		tls:       tlsConfig(certs),
+		slots:     access.NewSlots(0, 0),
+	}
+	s.metrics = newMetrics(s.slots.Taken)
+	if k := cfg.KeyExchange; k != nil {
+		s.listen = k.Listen
+		commit, err := s.Prepare(cfg)
+		if err != nil {
+			return nil, err
+		}
+		commit()
+	}
+	return s, nil
+}
+
+func tlsConfig(certs Certificates) *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS13, // RFC 8915 section 3
+		NextProtos:         []string{ntske.ALPN},
+		CurvePreferences:   []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256},
+		GetCertificate:     certs.GetCertificate,
+		GetConfigForClient: greet,
+		// Session keys come from the exporter of a full handshake, and a client comes once a month.
+		SessionTicketsDisabled: true,
+		// NTPsec's clients before 1.2.5 read one record, and crypto/tls would begin with small ones.
+		DynamicRecordSizingDisabled: true,
+	}
+}
+
+// Prepare implements daemon.Reloader. Connections keep the settings that they were accepted with.
+func (s *Server) Prepare(cfg *config.Config) (commit func(), err error) {
+	k := cfg.KeyExchange
+	switch {
+	case (k == nil) != (s.listen == nil):
+		return nil, errors.New("keyexchange: the section comes and goes only with a restart; restart ntptsd")
+	case k == nil:
+		return func() {}, nil
+	case !slices.Equal(k.Listen, s.listen):
+		return nil, errors.New("keyexchange.listen: changes only with a restart; restart ntptsd")
+	}
+	next, err := newSettings(k, s.settings.Load())
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		s.settings.Store(next)
+		s.slots.Resize(k.MaxConnections, k.MaxConnectionsPerPrefix)
+	}, nil
+}
+
+// Run implements daemon.Service: when ctx is done the listeners close and exchanges under way finish.
+func (s *Server) Run(ctx context.Context) error {
+	if len(s.listeners) == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	running, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	context.AfterFunc(running, func() {
+		for _, l := range s.listeners {
+			_ = l.Close()
+		}
+	})
+	var work sync.WaitGroup
+	for _, l := range s.listeners {
+		work.Go(func() {
+			if err := s.accept(running, l, &work); err != nil {
+				fail(fmt.Errorf("keyexchange: accept on %v: %w", l.Addr(), err))
+			}
+		})
+	}
+	work.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return context.Cause(running)
+}
+
+// admit judges who connects, before anything is computed for it.
+func (s *Server) admit(conn net.Conn) (*exchange, Verdict) {
+	e := &exchange{Conn: conn, from: remote(conn), settings: s.settings.Load(), accepted: time.Now()}
+	if !e.settings.prefixes.Allowed(e.from) {
+		return nil, Denied
+	}
+	switch s.slots.Acquire(e.from) {
+	case access.ErrFull:
+		return nil, Full
+	case access.ErrNetworkFull:
+		return nil, NetworkFull
+	}
+	if !e.settings.limiter.Allow(e.from, e.accepted) {
+		s.slots.Release(e.from)
+		return nil, RateLimited
+	}
+	return e, Served
+}
+
+func remote(conn net.Conn) netip.Addr {
+	addr, ok := conn.RemoteAddr().(interface{ AddrPort() netip.AddrPort })
+	if !ok {
+		return netip.Addr{}
+	}
+	return addr.AddrPort().Addr().Unmap()
+}
+
+// handle runs an admitted exchange to its end and counts it.
+func (s *Server) handle(e *exchange) {
+	verdict, err := s.serve(e)
+	s.slots.Release(e.from)
+	s.count(e.from, verdict, err)
+}
+
+// count is the one place where a connection gets its verdict. Peers can make it log, so it logs for debugging only.
+func (s *Server) count(from netip.Addr, v Verdict, err error) {
+	s.metrics.connections[v].Inc()
+	if s.log.Enabled(context.Background(), slog.LevelDebug) {
+		s.log.Debug("connection ended", "from", from, "verdict", v.String(), "err", err)
+	}
+}

@@ -1,0 +1,57 @@
+package keyexchange
+
+import (
+	"github.com/ntptsd/ntptsd/protocol/ntske"
+)
+
+// Verdict is how a connection ended. Each accepted connection has exactly one.
+type Verdict uint8
+
+const (
+	// Answered.
+	Served        Verdict = iota // with cookies
+	NoProtocol                   // the client does not offer NTPv4
+	NoAEAD                       // none of the client's AEADs is offered
+	Unrecognized                 // error 0: a critical record that we do not know
+	BadRequest                   // error 1: malformed
+	TooLarge                     // error 1: longer than the limit
+	Incomplete                   // error 1: no End of Message in time
+	InternalError                // error 2: no usable key, no randomness
+
+	// Not answered: something failed on the way.
+	HelloTimeout     // no whole ClientHello in time
+	HandshakeTimeout // no end of the handshake in time
+	HandshakeFailed  // no TLS 1.3, no common group or signature, not TLS at all ...
+	NoALPN           // TLS, but not for ntske/1
+	Gone             // the client hung up, or broke TLS, before it had its answer
+
+	// Refused before any cryptography.
+	Denied      // by a prefix
+	Full        // all connections are taken
+	NetworkFull // all connections of this address or /64 are taken
+	RateLimited
+
+	verdicts // their number
+)
+
+var verdictNames = [verdicts]string{
+	Served: "served", NoProtocol: "no_protocol", NoAEAD: "no_aead", Unrecognized: "unrecognized_record",
+	BadRequest: "bad_request", TooLarge: "too_large", Incomplete: "incomplete", InternalError: "internal_error",
+	HelloTimeout: "hello_timeout", HandshakeTimeout: "handshake_timeout", HandshakeFailed: "handshake_failed",
+	NoALPN: "no_alpn", Gone: "gone",
+	Denied: "denied", Full: "full", NetworkFull: "network_full", RateLimited: "rate_limited",
+}
+
+// String is the value of the metric's label.
+func (v Verdict) String() string { return verdictNames[v] }
+
+// verdictOf maps the error of a request that was read.
+func verdictOf(code ntske.ErrorCode) Verdict {
+	switch code {
+	case ntske.ErrorUnrecognized:
+		return Unrecognized
+	case ntske.ErrorInternal:
+		return InternalError
+	}
+	return BadRequest
+}
