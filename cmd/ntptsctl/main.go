@@ -1,0 +1,43 @@
+// Command ntptsctl is the client of ntptsd, and asks any NTS server how it does.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// exitUsage is "unknown" in the sense of the monitoring plugins: nothing was learned about a server.
+const exitUsage = 3
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	code := 0
+	root := &cobra.Command{
+		Use:           "ntptsctl",
+		Short:         "the client of ntptsd",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(probeCommand(&code))
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(stderr, "ntptsctl: %v\n", err)
+		return exitUsage
+	}
+	return code
+}

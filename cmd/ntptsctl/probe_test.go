@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ntptsd/ntptsd/internal/probe"
+)
+
+func TestSplitTarget(t *testing.T) {
+	for _, c := range []struct {
+		in, host string
+		port     uint16
+		bad      bool
+	}{
+		{in: "time.example.net", host: "time.example.net"},
+		{in: "time.example.net:4461", host: "time.example.net", port: 4461},
+		{in: "192.0.2.1:123", host: "192.0.2.1", port: 123},
+		{in: "2001:db8::1", host: "2001:db8::1"},
+		{in: "[2001:db8::1]", host: "2001:db8::1"},
+		{in: "[2001:db8::1]:4460", host: "2001:db8::1", port: 4460},
+		{in: "host:0", bad: true},
+		{in: "host:65536", bad: true},
+		{in: "host:ntp", bad: true},
+	} {
+		host, port, err := splitTarget(c.in)
+		if (err != nil) != c.bad || host != c.host && !c.bad || port != c.port {
+			t.Errorf("%s: %q %d %v", c.in, host, port, err)
+		}
+	}
+}
+
+func TestParseLimits(t *testing.T) {
+	l, err := parseLimits("--warn", "offset=50ms,days=1.5")
+	if want := (probe.Limits{Offset: 50 * time.Millisecond, Days: 1.5}); err != nil || l != want {
+		t.Errorf("%+v %v, want %+v", l, err, want)
+	}
+	_, err = parseLimits("--warn", "offset=soon,days=-1,delay=3,days=NaN")
+	for _, want := range []string{"offset=soon", "days=-1", "delay=3", "days=NaN"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+}
+
+// What cannot be understood is "unknown" to a monitoring system, and says how it should be.
+func TestWrongUsage(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"probe", "accepts 1 arg"},
+		{"probe --count 0 host", "--count 0: 1 to 100"},
+		{"probe --aead 99 host", "--aead 99: 15, 16, 17 or 30"},
+		{"probe --ca /nonexistent host", "no such file"},
+		{"probe --timeout 0s host", "--timeout 0s"},
+		{"probe --warn offset=x host", "offset=50ms"},
+		{"prob host", "unknown command"},
+	} {
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), strings.Fields(c.args), &out, &errs); code != exitUsage || !strings.Contains(errs.String(), c.want) {
+			t.Errorf("%s: exit %d, %q, want %d and %q", c.args, code, errs.String(), exitUsage, c.want)
+		}
+	}
+}
