@@ -120,7 +120,7 @@ func (c *Clock) noteFailure(err error) {
 func (c *Clock) noteChange(last, next *State) {
 	switch {
 	case next.Synchronised && (last == nil || !last.Synchronised):
-		c.log.Info("clock is synchronised", "stratum", next.Stratum, "root_dispersion", next.RootDispersion)
+		c.log.Info("clock is synchronised", "stratum", next.Stratum, "root_dispersion", next.RootDispersion.String())
 	case !next.Synchronised && (last == nil || last.Synchronised):
 		c.log.Warn("clock is not synchronised: time clients are told so")
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,15 +19,44 @@ import (
 	"github.com/ntptsd/ntptsd/protocol/ntp"
 )
 
-// fakeKernel is a kernel source whose readings a test sets.
+// fakeKernel is a kernel source whose readings a test sets, while Run reads them.
 type fakeKernel struct {
-	timex
+	mu  sync.Mutex
+	now timex
 	err error
+}
+
+func (f *fakeKernel) set(now timex, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now, f.err = now, err
 }
 
 func (f *fakeKernel) source() *kernel {
 	id := identity{stratum: 10, referenceID: ntp.ReferenceID{127, 127, 1, 1}}
-	return &kernel{identity: id, floor: time.Millisecond, read: func() (timex, error) { return f.timex, f.err }}
+	return &kernel{identity: id, floor: time.Millisecond, read: func() (timex, error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.now, f.err
+	}}
+}
+
+// lines is a log that can be read while it is written.
+type lines struct {
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.String()
 }
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
@@ -45,7 +75,7 @@ func run(t *testing.T, c *Clock) (stop func()) {
 }
 
 func TestNewReadsBeforeItReturns(t *testing.T) {
-	f := &fakeKernel{timex: timex{maxError: 5 * time.Millisecond}}
+	f := &fakeKernel{now: timex{maxError: 5 * time.Millisecond}}
 	s := newClock(f.source(), quiet()).State()
 	if !s.Synchronised || s.Stratum != 10 || s.ReferenceID != (ntp.ReferenceID{127, 127, 1, 1}) ||
 		s.RootDispersion != 5*time.Millisecond || s.RootDelay != 0 || s.Leap != ntp.LeapNone || s.At.IsZero() {
@@ -62,21 +92,21 @@ func TestKernelErrorOfZeroIsRaisedToTheFloor(t *testing.T) {
 
 func TestRunFollowsTheKernel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeKernel{timex: timex{unsynchronised: true, maxError: 16 * time.Second, leap: ntp.LeapInsert}}
-		var out bytes.Buffer
+		f := &fakeKernel{now: timex{unsynchronised: true, maxError: 16 * time.Second, leap: ntp.LeapInsert}}
+		var out lines
 		c := newClock(f.source(), slog.New(slog.NewTextHandler(&out, nil)))
 		if s := c.State(); s.Synchronised || s.Leap != ntp.LeapUnknown {
 			t.Errorf("at the start: %+v", s)
 		}
 		defer run(t, c)()
 
-		f.timex = timex{maxError: time.Millisecond, leap: ntp.LeapInsert}
+		f.set(timex{maxError: time.Millisecond, leap: ntp.LeapInsert}, nil)
 		time.Sleep(readEvery + 1)
 		synctest.Wait()
 		if s := c.State(); !s.Synchronised || s.Leap != ntp.LeapInsert {
 			t.Errorf("synchronised: %+v", s)
 		}
-		f.timex = timex{unsynchronised: true}
+		f.set(timex{unsynchronised: true}, nil)
 		time.Sleep(2 * readEvery)
 		synctest.Wait()
 		if c.Synchronised() {
@@ -94,10 +124,10 @@ func TestRunFollowsTheKernel(t *testing.T) {
 }
 
 func TestReferenceTimeIsTheLastUpdate(t *testing.T) {
-	f := &fakeKernel{timex: timex{maxError: 10 * time.Millisecond}}
+	f := &fakeKernel{now: timex{maxError: 10 * time.Millisecond}}
 	k := f.source()
 	read := func(at time.Time, maxError time.Duration) time.Time {
-		f.maxError = maxError
+		f.set(timex{maxError: maxError}, nil)
 		s, err := k.Read(context.Background(), at)
 		if err != nil {
 			t.Fatal(err)
@@ -115,11 +145,11 @@ func TestReferenceTimeIsTheLastUpdate(t *testing.T) {
 
 func TestUnreadableClockAgesAndThenIsUnsynchronised(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeKernel{timex: timex{maxError: time.Millisecond}}
-		var out bytes.Buffer
+		f := &fakeKernel{now: timex{maxError: time.Millisecond}}
+		var out lines
 		c := newClock(f.source(), slog.New(slog.NewTextHandler(&out, nil)))
 		defer run(t, c)()
-		f.err = errors.New("no such call")
+		f.set(timex{}, errors.New("no such call"))
 
 		time.Sleep(staleAfter - time.Second)
 		synctest.Wait()
@@ -135,7 +165,7 @@ func TestUnreadableClockAgesAndThenIsUnsynchronised(t *testing.T) {
 		if n := strings.Count(out.String(), "no such call"); n != 1 {
 			t.Errorf("failure logged %d times:\n%s", n, &out)
 		}
-		f.err = nil
+		f.set(timex{}, nil)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if !c.Synchronised() {
@@ -177,7 +207,7 @@ func TestPrepareChangesNothingBeforeCommit(t *testing.T) {
 }
 
 func TestFixedWarnsAtStart(t *testing.T) {
-	var out bytes.Buffer
+	var out lines
 	if _, err := New(&config.Config{Clock: config.Clock{Source: "fixed"}}, slog.New(slog.NewTextHandler(&out, nil))); err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +242,7 @@ func TestPrecisionIsTheSmallestStep(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	c := newClock((&fakeKernel{timex: timex{maxError: time.Second}}).source(), quiet())
+	c := newClock((&fakeKernel{now: timex{maxError: time.Second}}).source(), quiet())
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(c)
 	const want = `

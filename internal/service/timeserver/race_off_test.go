@@ -1,0 +1,5 @@
+//go:build !race
+
+package timeserver
+
+const raceEnabled = false

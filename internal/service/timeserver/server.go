@@ -1,0 +1,163 @@
+// Package timeserver answers NTP client requests, versions 1 to 4, plain and with NTS (RFC 5905, RFC 8915 section 5). The
+// Responder decides, without socket, log or clock of its own; the Server reads, writes and counts. Never does it answer
+// longer than it was asked, nor anything but a client's request. Cookie keys, the state of the clock and open sockets are
+// handed to it; key exchange is another service.
+package timeserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ntptsd/ntptsd/internal/clockstate"
+	"github.com/ntptsd/ntptsd/internal/config"
+	"github.com/ntptsd/ntptsd/internal/keyring"
+	"github.com/ntptsd/ntptsd/internal/sockets"
+)
+
+const (
+	// sealedAtOnce is how many NTS answers wait for each other: each takes microseconds to make, by which the transmit
+	// timestamps of those before would lie.
+	sealedAtOnce = 8
+	// retryAfter is the pause after an error that passes by itself.
+	retryAfter = 100 * time.Millisecond
+)
+
+// Keys yields the cookie keys of now. Safe for concurrent use; called once for each NTS request.
+type Keys interface{ KeySet() *keyring.KeySet }
+
+// Clock yields what is known of the clock. Safe for concurrent use; called once for each request.
+type Clock interface{ State() *clockstate.State }
+
+// Server is a daemon.Service, a daemon.Reloader and a prometheus.Collector.
+type Server struct {
+	log      *slog.Logger
+	opened   *config.TimeServer // what the sockets were opened for
+	settings atomic.Pointer[settings]
+	workers  []*worker
+	metrics  metrics
+}
+
+// worker is one socket and the goroutine that serves it.
+type worker struct {
+	conn      *sockets.UDP
+	responder *Responder
+	log       *slog.Logger
+	tally     tally // of the batch under way
+	counters  counters
+}
+
+// New makes the service; without a section it has nothing to do.
+func New(cfg *config.Config, conns []*sockets.UDP, keys Keys, clock Clock, log *slog.Logger) (*Server, error) {
+	s := &Server{log: log.With("section", "timeserver"), opened: cfg.TimeServer, metrics: newMetrics()}
+	if cfg.TimeServer == nil {
+		if len(conns) > 0 {
+			return nil, errors.New("timeserver: sockets without a section [timeserver]")
+		}
+		return s, nil
+	}
+	s.settings.Store(newSettings(cfg.TimeServer, nil))
+	for _, conn := range conns {
+		s.workers = append(s.workers, &worker{conn: conn, responder: newResponder(&s.settings, keys, clock), log: s.log})
+	}
+	return s, nil
+}
+
+// Prepare makes new settings out of cfg. They count from the first request after the commit.
+func (s *Server) Prepare(cfg *config.Config) (commit func(), err error) {
+	if err := restartOnly(s.opened, cfg.TimeServer); err != nil {
+		return nil, err
+	}
+	if cfg.TimeServer == nil {
+		return func() {}, nil
+	}
+	next := newSettings(cfg.TimeServer, s.settings.Load())
+	return func() { s.settings.Store(next) }, nil
+}
+
+// Run serves until ctx is done, then lets each worker finish its batch, and closes the sockets.
+func (s *Server) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var serving sync.WaitGroup
+	failures := make([]error, len(s.workers))
+	for i, w := range s.workers {
+		serving.Go(func() {
+			defer cancel() // one broken socket ends the service: half a service hides the fault
+			failures[i] = w.serve(ctx)
+		})
+	}
+	<-ctx.Done()
+	for _, w := range s.workers {
+		_ = w.conn.Interrupt() // fails on a closed socket only
+	}
+	serving.Wait()
+	for _, w := range s.workers {
+		_ = w.conn.Close()
+	}
+	return errors.Join(failures...)
+}
+
+// serve returns nil when it was interrupted.
+func (w *worker) serve(ctx context.Context) error {
+	b := sockets.NewBatch()
+	for {
+		n, err := w.conn.ReadBatch(b)
+		switch {
+		case err == nil:
+			w.answer(b, n)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case sockets.IsTransient(err):
+			w.log.Debug("receiving failed", "address", w.conn.LocalAddr(), "error", err)
+			w.counters.receiveErrors.Add(1)
+			pause(ctx)
+		default:
+			return fmt.Errorf("timeserver: receive on %v: %w", w.conn.LocalAddr(), err)
+		}
+	}
+}
+
+func pause(ctx context.Context) {
+	timer := time.NewTimer(retryAfter)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// answer responds to a batch and counts it.
+func (w *worker) answer(b *sockets.Batch, n int) {
+	sent, sealed := 0, 0
+	for i := range n {
+		m := &b.Messages[i]
+		if w.respond(m) != AnsweredNTS {
+			continue
+		}
+		if sealed++; sealed == sealedAtOnce {
+			w.tally.refused += w.conn.WriteBatch(b, sent, i+1)
+			sent, sealed = i+1, 0
+		}
+	}
+	w.tally.refused += w.conn.WriteBatch(b, sent, n)
+	w.tally.cookies, w.responder.cookies = w.responder.cookies, 0
+	w.counters.add(&w.tally)
+	w.tally = tally{}
+}
+
+// respond answers one message, unless it came from ourselves or went to everybody, whose answers would multiply.
+func (w *worker) respond(m *sockets.Message) Verdict {
+	v := WrongSource
+	if !m.ToMany && m.Remote != netip.AddrPortFrom(m.Local, w.conn.LocalAddr().Port()) {
+		m.Reply, v = w.responder.Respond(m.Reply, m.Data, m.Remote, m.Received)
+	}
+	w.tally.count(v, m)
+	return v
+}
