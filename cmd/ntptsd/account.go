@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+
+	"github.com/ntptsd/ntptsd/internal/durable"
+	"github.com/ntptsd/ntptsd/internal/keyring"
+)
+
+// account is whom to become. nil: whoever started us.
+type account struct {
+	name     string
+	uid, gid int
+	groups   []int // supplementary, gid among them
+}
+
+// findAccount looks up the key "user". Only root can become somebody else.
+func findAccount(name string) (*account, error) {
+	a, err := namedAccount(name)
+	if err != nil || a == nil {
+		return nil, err
+	}
+	switch os.Geteuid() {
+	case 0:
+		return a, nil
+	case a.uid:
+		return nil, nil
+	}
+	return nil, fmt.Errorf("user = %q: only root can become another user; start as root or as %s, or leave the key out", name, name)
+}
+
+// namedAccount is nil for no name.
+func namedAccount(name string) (*account, error) {
+	if name == "" {
+		return nil, nil
+	}
+	a, err := lookUp(name)
+	if err != nil {
+		return nil, fmt.Errorf("user = %q: %w; create it, or correct the key", name, err)
+	}
+	return a, nil
+}
+
+func lookUp(name string) (*account, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := u.GroupIds()
+	if err != nil {
+		return nil, err
+	}
+	a := &account{name: name, groups: make([]int, len(ids))}
+	var errs []error
+	number := func(id string, to *int) {
+		var err error
+		*to, err = strconv.Atoi(id)
+		errs = append(errs, err)
+	}
+	number(u.Uid, &a.uid)
+	number(u.Gid, &a.gid)
+	for i, id := range ids {
+		number(id, &a.groups[i])
+	}
+	return a, errors.Join(errs...)
+}
+
+// lockState makes the state directory if need be and locks it; both are given to whom we become. What is there already
+// keeps its owner: a directory named by mistake must not change hands.
+func lockState(dir string, to *account) (io.Closer, error) {
+	if err := to.makeState(dir); err != nil {
+		return nil, fmt.Errorf("state-directory: %w", err)
+	}
+	lock, err := keyring.LockState(dir)
+	if err != nil || to == nil {
+		return lock, err
+	}
+	if f, ok := lock.(*os.File); ok { // the next start may be the account's own
+		if err := f.Chown(to.uid, to.gid); err != nil {
+			lock.Close()
+			return nil, fmt.Errorf("state-directory: %w", err)
+		}
+	}
+	return lock, nil
+}
+
+func (a *account) makeState(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := durable.MakeFolder(dir, 0o700); err != nil || a == nil {
+			return err
+		}
+		return os.Chown(dir, a.uid, a.gid)
+	case err != nil || a == nil:
+		return err
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && int(s.Uid) != a.uid {
+		return fmt.Errorf("%s does not belong to the user %s: chown -R %s %s", dir, a.name, a.name, dir)
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ntptsd/ntptsd/internal/certs"
+	"github.com/ntptsd/ntptsd/internal/config"
+)
+
+func newCheck(path *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "print OK, or everything that is wrong with the configuration",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := config.Load(*path)
+			if err != nil {
+				return failure{err: err, code: exitConfiguration}
+			}
+			warnings, wrong := checkOutside(cfg)
+			for _, w := range warnings {
+				c.PrintErrln("warning:", w)
+			}
+			if wrong != nil {
+				return failure{err: wrong, code: exitConfiguration}
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), "OK")
+			return err
+		},
+	}
+}
+
+// checkOutside looks at what the configuration names. What only we may not read is a warning: the daemon runs as
+// somebody else.
+func checkOutside(cfg *config.Config) (warnings []string, wrong error) {
+	warnings = remarks(cfg)
+	_, wrong = namedAccount(cfg.User)
+	for _, p := range certs.Pairs(cfg) {
+		_, err := certs.OpenFiles([]config.Pair{p}, slog.New(slog.DiscardHandler))
+		warnings, wrong = judge(warnings, wrong, err)
+	}
+	f, err := os.Open(cfg.KeyRing.File)
+	if err == nil {
+		f.Close()
+	}
+	if !errors.Is(err, fs.ErrNotExist) { // the first start makes it
+		warnings, wrong = judge(warnings, wrong, err)
+	}
+	return warnings, wrong
+}
+
+// judge adds err to the warnings or to what is wrong.
+func judge(warnings []string, wrong, err error) ([]string, error) {
+	if errors.Is(err, fs.ErrPermission) {
+		return append(warnings, fmt.Sprintf("not checked: %v", err)), wrong
+	}
+	return warnings, errors.Join(wrong, err)
+}
+
+// remarks is what is allowed and may surprise.
+func remarks(cfg *config.Config) []string {
+	var all []string
+	if cfg.Monitoring != nil {
+		all = append(all, "the section [monitoring] is accepted, but this version does not serve it")
+	}
+	if cfg.KeyExchange == nil && cfg.TimeServer == nil {
+		all = append(all, "no service is configured; add a section [keyexchange] or [timeserver]")
+	}
+	return all
+}

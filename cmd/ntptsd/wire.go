@@ -1,0 +1,117 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/ntptsd/ntptsd/internal/certs"
+	"github.com/ntptsd/ntptsd/internal/clockstate"
+	"github.com/ntptsd/ntptsd/internal/config"
+	"github.com/ntptsd/ntptsd/internal/daemon"
+	"github.com/ntptsd/ntptsd/internal/frontdoor"
+	"github.com/ntptsd/ntptsd/internal/keyring"
+	"github.com/ntptsd/ntptsd/internal/service/keyexchange"
+	"github.com/ntptsd/ntptsd/internal/service/timeserver"
+	"github.com/ntptsd/ntptsd/internal/sockets"
+)
+
+// wire makes every part, hands each what it needs, and adds those that live. This is the one place that knows them all.
+func wire(cfg *config.Config, set *sockets.Set, level *slog.LevelVar, log *slog.Logger) (*daemon.Daemon, error) {
+	tellTimePort(cfg, set)
+	clock, err := clockstate.New(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	// Keys and certificates are both read before either is complained about.
+	ring, ringErr := keyring.Open(cfg, clock, log)
+	files, filesErr := certs.OpenFiles(certs.Pairs(cfg), log)
+	if err := errors.Join(ringErr, filesErr); err != nil {
+		return nil, err
+	}
+	timeServer, err := timeserver.New(cfg, set.Time, ring, clock, log)
+	if err != nil {
+		return nil, err
+	}
+	keyExchange, err := keyexchange.New(cfg, set.KeyExchange, ring, files, log)
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	d := daemon.New(log)
+	for _, s := range []struct {
+		name    string
+		service daemon.Service
+	}{ // whoever uses another one comes after it, and stops before it
+		{"settings", newSettings(cfg, set, level, log)},
+		{"clock", clock},
+		{"keyring", ring},
+		{"certs", files},
+		{"timeserver", timeServer},
+		{"keyexchange", keyExchange},
+		{"management", frontdoor.New(set.Control, registry, log)},
+	} {
+		d.Add(s.name, s.service)
+		if c, ok := s.service.(prometheus.Collector); ok {
+			registry.MustRegister(c)
+		}
+	}
+	registry.MustRegister(d, buildInfo(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	logListening(set, log)
+	return d, nil
+}
+
+// loadFor loads a configuration for sockets that are open already.
+func loadFor(path string, set *sockets.Set) (*config.Config, error) {
+	cfg, err := config.Load(path)
+	if err == nil {
+		tellTimePort(cfg, set)
+	}
+	return cfg, err
+}
+
+// tellTimePort lets key exchange tell the port on which our time server really listens: the configuration does not know
+// what was inherited, or chosen by the kernel.
+func tellTimePort(cfg *config.Config, set *sockets.Set) {
+	const usual = 123
+	x := cfg.KeyExchange
+	if x == nil || x.NTPServer != "" || x.NTPPort != 0 || len(set.Time) == 0 {
+		return
+	}
+	for _, u := range set.Time {
+		if u.LocalAddr().Port() == usual {
+			return
+		}
+	}
+	x.NTPPort = set.Time[0].LocalAddr().Port()
+}
+
+func logListening(set *sockets.Set, log *slog.Logger) {
+	const message = "listening"
+	for _, l := range set.KeyExchange {
+		log.Info(message, "section", "keyexchange", "address", l.Addr().String())
+	}
+	told := make(map[netip.AddrPort]bool) // the workers of an address share it
+	for _, u := range set.Time {
+		if a := u.LocalAddr(); !told[a] {
+			told[a] = true
+			log.Info(message, "section", "timeserver", "address", a)
+		}
+	}
+	if set.Control != nil {
+		log.Info(message, "section", "management", "address", set.Control.Addr().String())
+	}
+}
+
+func buildInfo() prometheus.Collector {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name:        "ntptsd_build_info",
+		Help:        "1; its label says what was built.",
+		ConstLabels: prometheus.Labels{"version": version()},
+	})
+	g.Set(1)
+	return g
+}
