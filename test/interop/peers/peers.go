@@ -1,0 +1,98 @@
+// Package peers brings real time daemons from Debian's archive: chronyd 4.3 and NTPsec 1.2.2 from Debian 12, chronyd
+// 4.6.1 from Debian 13. Nothing is installed and nothing is started: packages are checked by apt's signatures, unpacked
+// side by side, and run by their own dynamic loader with their own libraries. Where they run and with which rights is
+// the caller's business.
+package peers
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Release is one Debian release and what is unpacked of it.
+type Release struct {
+	Name     string // the suite: bookworm, trixie
+	packages []string
+}
+
+// Bookworm is Debian 12: chrony 4.3, NTPsec 1.2.2 and the Python that its ntpq needs.
+func Bookworm() Release {
+	return Release{"bookworm", []string{
+		"chrony", "ntpsec", "python3-ntp", "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib",
+		"libbsd0", "libc6", "libcap2", "libedit2", "libexpat1", "libffi8", "libgcc-s1", "libgmp10", "libgnutls30",
+		"libhogweed6", "libidn2-0", "libmd0", "libnettle8", "libp11-kit0", "libseccomp2", "libssl3", "libtasn1-6",
+		"libtinfo6", "libunistring2", "zlib1g",
+	}}
+}
+
+// Trixie is Debian 13: chrony 4.6.1, which brings AEAD 30 and record 1024.
+func Trixie() Release {
+	return Release{"trixie", []string{
+		"chrony", "libbsd0", "libc6", "libcap2", "libedit2", "libffi8", "libgcc-s1", "libgmp10", "libgnutls30t64",
+		"libhogweed6t64", "libidn2-0", "libmd0", "libnettle8t64", "libp11-kit0", "libseccomp2", "libtasn1-6",
+		"libtinfo6", "libunistring5", "libzstd1", "zlib1g",
+	}}
+}
+
+// Releases are all that the cases need.
+func Releases() []Release { return []Release{Bookworm(), Trixie()} }
+
+// Dir is the cache: NTPTSD_PEERS_DIR, or .cache/peers beside the nearest go.mod above the working folder.
+func Dir() (string, error) {
+	if dir := os.Getenv("NTPTSD_PEERS_DIR"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return filepath.Join(dir, ".cache", "peers"), nil
+		}
+		if dir == filepath.Dir(dir) {
+			err = errors.New("no go.mod above the working folder: set NTPTSD_PEERS_DIR")
+		}
+		dir = filepath.Dir(dir)
+	}
+	return "", err
+}
+
+// Required tells that a missing peer is a failure and no reason to skip.
+func Required() bool { return os.Getenv("NTPTSD_PEERS") == "require" }
+
+// Tree is an unpacked release.
+type Tree struct {
+	root, loader, libraries string
+}
+
+func openTree(root string) (*Tree, error) {
+	var libraries, loaders []string
+	for _, dir := range []string{"lib", "usr/lib"} {
+		found, _ := filepath.Glob(filepath.Join(root, dir, "*-linux-gnu*"))
+		libraries = append(libraries, found...)
+	}
+	for _, dir := range libraries { // not root/lib64: its link to the loader is absolute and leads to the machine's own
+		found, _ := filepath.Glob(filepath.Join(dir, "ld-linux*.so.*"))
+		loaders = append(loaders, found...)
+	}
+	if len(loaders) == 0 {
+		return nil, fmt.Errorf("%s has no dynamic loader: remove it", root)
+	}
+	return &Tree{root, loaders[0], strings.Join(libraries, ":")}, nil
+}
+
+// Command is the command line that runs a program of the tree, named by its path there, as in usr/sbin/chronyd.
+func (t *Tree) Command(program string, args ...string) []string {
+	path := filepath.Join(t.root, program)
+	return append([]string{t.loader, "--library-path", t.libraries, "--argv0", path, path}, args...)
+}
+
+// Python is the command line that runs a Python script of the tree by the tree's own Python.
+func (t *Tree) Python(script string, args ...string) []string {
+	path := filepath.Join(t.root, script)
+	env := []string{"env", "PYTHONHOME=" + filepath.Join(t.root, "usr"), "PYTHONDONTWRITEBYTECODE=1",
+		"PYTHONPATH=" + filepath.Join(t.root, "usr", "lib", "python3", "dist-packages")}
+	return slices.Concat(env, t.Command("usr/bin/python3.11", path), args)
+}
