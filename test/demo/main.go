@@ -1,0 +1,219 @@
+// Command demo is "make run": a complete ntptsd with its own throw-away certificate authority on free ports of this
+// machine, an authenticated answer from it, and what to try next. It serves until ^C and leaves nothing behind.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"text/template"
+	"time"
+)
+
+const (
+	daemonPath = "bin/ntptsd"
+	clientPath = "bin/ntptsctl"
+	// tries: from the first port on, the next free one is taken.
+	tries       = 100
+	readyWithin = 10 * time.Second
+)
+
+var configuration = template.Must(template.New("").Parse(`# Written by "make run"; gone when it ends.
+state-directory = "{{.Dir}}/state"
+
+[keyexchange]
+listen      = ["127.0.0.1:{{.KE}}"{{if .IPv6}}, "[::1]:{{.KE}}"{{end}}]
+certificate = "{{.Dir}}/server.pem"
+key         = "{{.Dir}}/server.key"
+
+[timeserver]
+listen = ["127.0.0.1:{{.NTP}}"{{if .IPv6}}, "[::1]:{{.NTP}}"{{end}}]
+
+[clock]
+source  = "fixed"     # believe this machine's clock as it is: for a demonstration only
+stratum = 3
+
+[management]
+socket = "{{.Dir}}/control.sock"
+`))
+
+var next = template.Must(template.New("").Parse(`
+ntptsd serves until ^C. In another terminal, from this folder:
+
+  {{.Client}} probe --ca {{.Dir}}/ca.pem localhost:{{.KE}}            the same again; --json, --count 5
+  {{.Client}} probe --plain localhost:{{.NTP}}                   NTP without NTS
+  {{.Client}} probe localhost:{{.KE}}                                 what a client says that does not trust the CA
+  curl --unix-socket {{.Dir}}/control.sock http://ntptsd/metrics     what it counts
+  cat {{.Dir}}/ntptsd.toml                                       how it is set up
+  chronyd -x -d 'server localhost nts ntsport {{.KE}} port {{.NTP}}' 'ntstrustedcerts {{.Dir}}/ca.pem' 'port 0' 'cmdport 0' 'pidfile {{.Dir}}/chronyd.pid'
+                                                                 a real client (as root; -x leaves the clock alone)
+
+`))
+
+// place is where the demonstration lives.
+type place struct {
+	Dir, Client string
+	KE, NTP     int
+	IPv6        bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "make run: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "ntptsd-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	p := place{Dir: dir, Client: clientPath, IPv6: ipv6()}
+	if p.KE, err = freePort(14460, tcpFree); err != nil {
+		return err
+	}
+	if p.NTP, err = freePort(10123, udpFree); err != nil {
+		return err
+	}
+	if err := prepare(ctx, p); err != nil {
+		return err
+	}
+	daemon, ended, err := start(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		daemon.Process.Signal(syscall.SIGTERM)
+		<-ended
+	}()
+	if err := show(ctx, p, ended); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-ended:
+		return errors.New("ntptsd ended by itself; its last words stand above")
+	}
+}
+
+// prepare makes certificates as "ntptsd init" does for everybody, and a configuration for free ports.
+func prepare(ctx context.Context, p place) error {
+	etc := filepath.Join(p.Dir, "init")
+	out, err := exec.CommandContext(ctx, daemonPath, "init", "--dir", etc, "--state-directory", filepath.Join(p.Dir, "state"),
+		"localhost", "127.0.0.1", "::1").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("ntptsd init: %w\n%s", err, out)
+	}
+	for _, name := range []string{"ca.pem", "server.pem", "server.key"} {
+		if err := os.Rename(filepath.Join(etc, name), filepath.Join(p.Dir, name)); err != nil {
+			return err
+		}
+	}
+	var text bytes.Buffer
+	if err := configuration.Execute(&text, p); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(p.Dir, "ntptsd.toml"), text.Bytes(), 0o600)
+}
+
+// start runs the daemon; ended is closed when it has gone.
+func start(ctx context.Context, p place) (*exec.Cmd, <-chan struct{}, error) {
+	c := exec.Command(daemonPath, "run", "--config", filepath.Join(p.Dir, "ntptsd.toml"))
+	c.Stdout, c.Stderr = os.Stdout, os.Stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ^C comes to us; we end it in order
+	if err := c.Start(); err != nil {
+		return nil, nil, fmt.Errorf("%w; run make build first", err)
+	}
+	ended := make(chan struct{})
+	go func() { c.Wait(); close(ended) }()
+	if err := waitReady(ctx, p, ended); err != nil {
+		c.Process.Signal(syscall.SIGTERM)
+		<-ended
+		return nil, nil, err
+	}
+	return c, ended, nil
+}
+
+// waitReady asks the control socket until it says that all is up.
+func waitReady(ctx context.Context, p place, ended <-chan struct{}) error {
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(p.Dir, "control.sock"))
+		},
+	}}
+	late := time.After(readyWithin)
+	for {
+		if resp, err := client.Get("http://ntptsd/healthz"); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ended:
+			return errors.New("ntptsd did not start; its reason stands above")
+		case <-late:
+			return fmt.Errorf("ntptsd was not ready within %v", readyWithin)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// show runs the probe for everybody to see.
+func show(ctx context.Context, p place, ended <-chan struct{}) error {
+	args := []string{"probe", "--ca", filepath.Join(p.Dir, "ca.pem"), fmt.Sprintf("localhost:%d", p.KE)}
+	fmt.Printf("\n$ %s %s\n", clientPath, strings.Join(args, " "))
+	c := exec.CommandContext(ctx, clientPath, args...)
+	c.Stdout, c.Stderr = os.Stdout, os.Stderr
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("the probe failed: %w", err)
+	}
+	return next.Execute(os.Stdout, p)
+}
+
+func freePort(first int, free func(string) bool) (int, error) {
+	for port := first; port < first+tries; port++ {
+		if free(fmt.Sprintf("127.0.0.1:%d", port)) && free(fmt.Sprintf("[::1]:%d", port)) {
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("no free port from %d to %d", first, first+tries-1)
+}
+
+func tcpFree(addr string) bool {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return strings.HasPrefix(addr, "[") && !ipv6()
+	}
+	return l.Close() == nil
+}
+
+func udpFree(addr string) bool {
+	c, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return strings.HasPrefix(addr, "[") && !ipv6()
+	}
+	return c.Close() == nil
+}
+
+// ipv6 tells whether this machine has a loopback address of that family.
+func ipv6() bool {
+	c, err := net.ListenPacket("udp", "[::1]:0")
+	return err == nil && c.Close() == nil
+}
