@@ -1,0 +1,49 @@
+# One line a tool. `make run` and `make test` need nothing but Go.
+GO        ?= go
+STATIC    := CGO_ENABLED=0
+FUZZTIME  ?= 3s
+LDFLAGS   := -s -w
+TOOL      := $(GO) tool -modfile=tools/go.mod
+
+.PHONY: help build run test check vet race fuzz interop peers bench clean
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## bin/ntptsd and bin/ntptsctl, static
+	$(STATIC) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+run: build ## a complete server with its own throw-away CA, and an authenticated answer from it
+	$(GO) run ./test/demo
+
+test: ## everything that needs no root and no other daemon
+	$(GO) test ./...
+
+check: test vet race fuzz interop ## test, vet, staticcheck, race, short fuzz, real daemons
+
+vet: ## gofmt, vet, staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "run gofmt -w on:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	GOOS=freebsd $(GO) vet ./internal/... ./protocol/...
+	$(TOOL) staticcheck ./...
+
+race: ## the tests under the race detector
+	$(GO) test -race ./protocol/... ./internal/...
+
+fuzz: ## every fuzz target for FUZZTIME
+	@for p in $$($(GO) list ./protocol/... ./internal/...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$p >.fuzz.log 2>&1 || { cat .fuzz.log; exit 1; }; \
+	  done; done; rm -f .fuzz.log
+
+peers: ## download the real daemons beside the sources (.cache/peers); nothing is installed
+	$(GO) run ./test/interop/fetch
+
+interop: build peers ## real chronyd and NTPsec against ntptsd, in network namespaces (needs root)
+	NTPTSD_INTEROP=1 $(GO) test -count=1 -timeout 8m ./test/interop
+
+bench: build ## CPU per operation beside the bare ceiling and chronyd, as ratios of one run
+	$(GO) run ./bench
+
+clean: ## what was built and downloaded
+	rm -rf bin .cache
