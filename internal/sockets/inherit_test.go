@@ -125,6 +125,8 @@ func TestInheritedUDPSocketGetsItsOptions(t *testing.T) {
 func TestInheritedSocketThatFitsNothingIsNamed(t *testing.T) {
 	tcp, at := listenerFile(t, "tcp", "127.0.0.1:0")
 	udp, _ := listenerFile(t, "udp", "127.0.0.1:0")
+	unix, _ := listenerFile(t, "unix", filepath.Join(t.TempDir(), "s"))
+	other := filepath.Join(t.TempDir(), "control.sock")
 	for _, c := range []struct {
 		name string
 		file *os.File
@@ -134,6 +136,7 @@ func TestInheritedSocketThatFitsNothingIsNamed(t *testing.T) {
 		{"timeserver", udp, config.Config{}},
 		{"web.socket", tcp, config.Config{KeyExchange: &config.KeyExchange{Listen: addrs("127.0.0.1:0")}}}, // another address
 		{"control", tcp, config.Config{KeyExchange: &config.KeyExchange{Listen: addrs(at)}}},               // name and kind disagree
+		{"timeserver", unix, config.Config{Management: &config.Management{Socket: other}}},
 	} {
 		in, err := adopt([]*os.File{hand(t, c.name, c.file)})
 		if err != nil {

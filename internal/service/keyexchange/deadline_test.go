@@ -103,6 +103,39 @@ func TestSlowPeersEndInTime(t *testing.T) {
 				f.t.Errorf("%d connections before the deadline and %d after", before, after)
 			}
 		}, Gone, 5 * time.Second},
+		{"takes the response but not our goodbye", func(f *fixture, c net.Conn) {
+			conn := tls.Client(c, f.clientConfig())
+			if err := conn.Handshake(); err != nil {
+				f.t.Error(err)
+			}
+			time.Sleep(2900 * time.Millisecond)
+			if _, err := conn.Write(chronyRequest); err != nil {
+				f.t.Error(err)
+			}
+			if _, err := conn.Read(make([]byte, 4096)); err != nil {
+				f.t.Error(err)
+			}
+			for f.slots.Taken() > 0 {
+				time.Sleep(100 * time.Millisecond)
+				synctest.Wait()
+			}
+		}, Served, 5 * time.Second},
+		{"a hello without end", func(f *fixture, c net.Conn) {
+			sent := 0
+			for record := append(unhex("1603010400"), make([]byte, 1024)...); ; {
+				if sent == 0 {
+					copy(record[5:], unhex("0100ffff")) // a ClientHello of 64 KiB
+				}
+				n, err := c.Write(record)
+				if sent += n; err != nil {
+					break
+				}
+				clear(record[5:9])
+			}
+			if sent != maxHandshake {
+				f.t.Errorf("%d octets of a hello were taken", sent)
+			}
+		}, HandshakeFailed, 0},
 		{"never says goodbye", func(f *fixture, c net.Conn) {
 			conn := tls.Client(c, f.clientConfig())
 			if _, err := conn.Write(chronyRequest); err != nil {

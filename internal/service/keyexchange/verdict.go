@@ -14,14 +14,14 @@ const (
 	NoAEAD                       // none of the client's AEADs is offered
 	Unrecognized                 // error 0: a critical record that we do not know
 	BadRequest                   // error 1: malformed
-	TooLarge                     // error 1: longer than the limit
+	TooLarge                     // error 1: longer than the limit, or in too many TLS records
 	Incomplete                   // error 1: no End of Message in time
 	InternalError                // error 2: no usable key, no randomness
 
 	// Not answered: something failed on the way.
 	HelloTimeout     // no whole ClientHello in time
 	HandshakeTimeout // no end of the handshake in time
-	HandshakeFailed  // no TLS 1.3, no common group or signature, not TLS at all ...
+	HandshakeFailed  // no TLS 1.3, no common group or signature, not TLS at all, a hello without end ...
 	NoALPN           // TLS, but not for ntske/1
 	Gone             // the client hung up, or broke TLS, before it had its answer
 
