@@ -152,10 +152,10 @@ func TestFramingIsBounded(t *testing.T) {
 	f := start(t, defaults(), loopback(t))
 	conn := tls.Client(f.dial(), f.clientConfig())
 	defer conn.Close()
-	request := append(unhex("400107d0"), make([]byte, 2000)...) // unknown, not critical
+	request := append(unhex("400104b0"), make([]byte, 1200)...) // unknown, not critical
 	for _, b := range append(request, chronyRequest...) {
 		if _, err := conn.Write([]byte{b}); err != nil {
-			break // that of the answer is read below
+			t.Fatal(err)
 		}
 	}
 	if response := readResponse(t, conn); !bytes.Equal(response, badRequest) {
@@ -163,14 +163,4 @@ func TestFramingIsBounded(t *testing.T) {
 	}
 	conn.Close()
 	f.stop(map[Verdict]int{TooLarge: 1})
-}
-
-// TestAFullyPaddedRecordIsServed: a client may hide the length of its request, RFC 8446 section 5.4.
-func TestOneLargestRecordIsJudgedByItsContent(t *testing.T) {
-	f := start(t, defaults(), loopback(t))
-	response, _ := f.exchange(f.dial(), make([]byte, 16<<10))
-	if !bytes.Equal(response, badRequest) {
-		t.Errorf("got %x, want error 1", response)
-	}
-	f.stop(map[Verdict]int{BadRequest: 1})
 }
