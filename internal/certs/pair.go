@@ -1,7 +1,10 @@
 package certs
 
 import (
+	"bytes"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +41,9 @@ func load(files config.Pair) (*pair, error) {
 		return nil, fmt.Errorf("certificate %s and key %s are no pair: %v; put both files of one issue there, as PEM, the certificate with its chain",
 			files.Certificate, files.Key, err)
 	}
+	if err := whole(chain, &c); err != nil {
+		return nil, fmt.Errorf("certificate %s: %w; put the whole chain there, as PEM", files.Certificate, err)
+	}
 	if !servesTLS13(&c) {
 		return nil, fmt.Errorf("certificate %s: TLS 1.3 cannot sign with its kind of key; use ECDSA P-256, P-384, Ed25519 or RSA from 2048 bits",
 			files.Certificate)
@@ -65,6 +71,23 @@ func read(name string) ([]byte, os.FileMode, error) {
 		err = fmt.Errorf("%s is larger than %d octets; name a PEM file", name, maxFile)
 	}
 	return b, info.Mode(), err
+}
+
+// whole tells whether all of the chain is there: crypto/tls parses the leaf only, and skips what is cut off behind it.
+func whole(text []byte, c *tls.Certificate) error {
+	blocks := 0
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		blocks++
+	}
+	if begun := bytes.Count(text, []byte("-----BEGIN")); begun != blocks {
+		return fmt.Errorf("of %d PEM blocks only %d are whole", begun, blocks)
+	}
+	for i, der := range c.Certificate {
+		if _, err := x509.ParseCertificate(der); err != nil {
+			return fmt.Errorf("number %d of the chain: %w", i+1, err)
+		}
+	}
+	return nil
 }
 
 // servesTLS13 asks crypto/tls whether a client that takes every signature could be served.

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -86,6 +87,7 @@ func TestOpenFilesNamesEverythingThatIsWrong(t *testing.T) {
 	dir := folder(t.TempDir())
 	a, b := valid(t, "a.example"), valid(t, "b.example")
 	now := time.Now()
+	spoilt := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("no certificate")})
 	tests := []struct {
 		name string
 		pair issued
@@ -95,6 +97,8 @@ func TestOpenFilesNamesEverythingThatIsWrong(t *testing.T) {
 		{"text", issued{[]byte("hello"), a.key}, []string{"text.pem"}},
 		{"empty", issued{a.certificate, nil}, []string{"empty.key"}},
 		{"large", issued{make([]byte, maxFile+1), a.key}, []string{"large.pem", "larger than"}},
+		{"cut", issued{append(bytes.Clone(a.certificate), b.certificate[:300]...), a.key}, []string{"cut.pem", "of 2 PEM blocks only 1"}},
+		{"spoilt", issued{append(bytes.Clone(a.certificate), spoilt...), a.key}, []string{"spoilt.pem", "number 2 of the chain"}},
 		{"p224", issue(t, ecdsaKey(t, elliptic.P224()), now, now.Add(time.Hour), "c.example"), []string{"p224.pem", "P-256"}},
 	}
 	var pairs []config.Pair
