@@ -133,6 +133,24 @@ func TestToldPort(t *testing.T) {
 	}
 }
 
+func TestTimeServerThatClientsAreTold(t *testing.T) {
+	for server, valid := range map[string]bool{
+		"time.example.org": true, "192.0.2.1": true, "2001:db8::1": true, "localhost": true, "3com.example": true,
+		strings.Repeat("a.", 49) + "a": true, strings.Repeat("a.", 49) + "aa": false, // 99 and 100 characters
+		"time.example.org.": false, "time..org": false, "-a.example": false, "time example": false, "[2001:db8::1]": false,
+		"192.0.2.300": false, "192.0.2": false, "192.0.2.1:123": false, // not an address, and no name either
+		"0.0.0.0": false, "::": false, "224.0.1.1": false, "ff05::101": false, "fe80::1%eth0": false,
+	} {
+		_, err := Parse("x", []byte(exchange+"ntp-server = '"+server+"'"))
+		if (err == nil) != valid {
+			t.Errorf("ntp-server %q: %v", server, err)
+		}
+	}
+	if _, err := Parse("x", []byte(exchange+"ntp-port = 0")); err == nil || !strings.Contains(err.Error(), "x:4:1: keyexchange.ntp-port = 0: must be from 1") {
+		t.Errorf("ntp-port 0: %v", err)
+	}
+}
+
 func TestEverythingIsRead(t *testing.T) {
 	c, err := Load("testdata/everything.toml")
 	if err != nil {

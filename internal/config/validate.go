@@ -31,8 +31,8 @@ const (
 	maxWorkers           = 256
 	maxStratum           = 15 // 16 means unsynchronised, RFC 5905 section 7.3
 	maxMinRootDispersion = time.Second
-	maxDevice            = 15  // IFNAMSIZ without its end
-	maxName              = 253 // of a host, RFC 1035 section 2.3.4 in text
+	maxDevice            = 15 // IFNAMSIZ without its end
+	maxName              = 99 // of a time server: NTPsec's client breaks off at longer ones
 )
 
 // validate reports everything that the types let pass.

@@ -14,7 +14,11 @@ func (x *KeyExchange) validate(r *report) {
 		r.pair(element(section+".certificates", i), p.Certificate, p.Key)
 	}
 	if x.NTPServer != "" && !host(x.NTPServer) {
-		r.add(section+".ntp-server", show(x.NTPServer), "must be a host name without a final dot, or an address without brackets")
+		r.add(section+".ntp-server", show(x.NTPServer),
+			"must be a host name without a final dot and of at most %d characters, or a unicast address without brackets", maxName)
+	}
+	if key := section + ".ntp-port"; x.NTPPort == 0 && r.given(key) {
+		r.add(key, "0", "must be from 1 to 65535; leave it out to have the time server's told")
 	}
 	r.networks(section, x.Allow, x.Deny)
 	r.number(section+".max-connections", x.MaxConnections, 1, maxConnections)
@@ -165,16 +169,18 @@ func referenceID(s string) bool {
 
 // host knows what record 6 may say, RFC 8915 section 4.1.7: an address, or a name with no final dot.
 func host(s string) bool {
-	if _, err := netip.ParseAddr(s); err == nil {
-		return !strings.Contains(s, "%")
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return addr.Zone() == "" && !addr.IsUnspecified() && !addr.IsMulticast()
 	}
 	if len(s) > maxName {
 		return false
 	}
+	top := ""
 	for label := range strings.SplitSeq(s, ".") {
 		if label == "" || len(label) > 63 || strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") || !bare(label) {
 			return false
 		}
+		top = label
 	}
-	return true
+	return strings.Trim(top, "0123456789") != "" // what ends in a number is a mistyped address, and resolvers read it as one
 }
