@@ -108,6 +108,48 @@ func TestNeighbourThatComesLater(t *testing.T) {
 	}
 }
 
+// The record knows that a file is new before it is: else the next start, which finds it as it should be, would let the
+// next key mint at once.
+func TestNewNeighbourIsNotForgotten(t *testing.T) {
+	w := beside(t, config.KeyRing{Dialect: "chrony"}, "-")
+	path := w.cfg.KeyRing.NeighbourFile
+	w.cfg.KeyRing.NeighbourFile = ""
+	w.mustStart()
+	w.live(59 * time.Minute)
+	ids := w.ids()
+	w.synchronised, w.cfg.KeyRing.NeighbourFile = false, path
+	w.mustStart()
+	w.wantNeighbour()
+	w.wall = w.wall.Add(time.Minute)
+	w.synchronised = true
+	w.mustStart()
+	w.live(59 * time.Minute)
+	w.wantSteps(ids, 0)
+	w.live(time.Minute)
+	w.wantSteps(ids, 1)
+}
+
+// The neighbour gets its file as soon as there is room, even if the clock never is synchronised.
+func TestNeighbourIsWrittenWhateverTheTime(t *testing.T) {
+	w := beside(t, config.KeyRing{Dialect: "chrony"}, "-")
+	w.synchronised = false
+	w.mustStart()
+	if err := os.Remove(w.cfg.KeyRing.NeighbourFile); err != nil {
+		t.Fatal(err)
+	}
+	w.full = syscall.ENOSPC
+	w.mustStart()
+	ids := w.ids()
+	w.live(hour)
+	wantMetric(t, w.ring, "ntptsd_keyring_neighbour_failing", 1)
+	w.full = nil
+	w.live(time.Minute)
+	w.wantNeighbour()
+	wantMetric(t, w.ring, "ntptsd_keyring_neighbour_failing", 0)
+	w.live(30 * hour)
+	w.wantSteps(ids, 0)
+}
+
 // A neighbour that goes leaves nothing to wait for.
 func TestNeighbourThatGoes(t *testing.T) {
 	w := beside(t, config.KeyRing{Dialect: "ntpsec"}, "-")

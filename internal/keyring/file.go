@@ -39,11 +39,15 @@ func readKeys(path string, limit int64, forbidden fs.FileMode) ([]byte, *syscall
 
 // loadRecord reads our own file, which nobody else may have read, let alone written.
 func loadRecord(path string) (record, error) {
+	us := uint32(os.Geteuid())
 	b, owner, err := readKeys(path, maxRecord, 0o077)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return record{}, fmt.Errorf("%w: ntptsd runs as user %d: if the keys are its own, run chown %d %s", err, us, us, path)
+	case err != nil:
 		return record{}, err
 	}
-	if us := uint32(os.Geteuid()); owner.Uid != us && owner.Uid != 0 {
+	if owner.Uid != us && owner.Uid != 0 {
 		return record{}, fmt.Errorf("%s belongs to user %d, and ntptsd runs as user %d: if the keys are its own, "+
 			"run chown %d %s", path, owner.Uid, us, us, path)
 	}

@@ -62,40 +62,29 @@ func (n *neighbour) read() ([]byte, []key, error) {
 	return b, keys, nil
 }
 
-// write brings the file up to the set, if it is ours to write, and tells whether that took a change.
-func (n *neighbour) write(s *KeySet, replace writer) (changed bool, err error) {
+// write brings the file up to the set, if it is ours to write and not there yet.
+func (n *neighbour) write(s *KeySet, replace writer) error {
 	old, keys, err := n.read()
 	if err != nil {
-		return false, err
+		return err
 	}
 	if !s.wrote(keys) {
-		return false, fmt.Errorf("keyring.neighbour-file: %s %w, as if the neighbour rotated them itself: it is left alone; "+
+		return fmt.Errorf("keyring.neighbour-file: %s %w, as if the neighbour rotated them itself: it is left alone; "+
 			"stop that (ntsrotate 0 for chronyd), then move the file away", n.path, errNotOurs)
 	}
 	text := appendFormat(nil, n.format, s.keys)
 	if bytes.Equal(old, text) {
-		return false, nil
+		return nil
 	}
 	if err := replace(n.path, text, 0o600); err != nil {
-		return false, fmt.Errorf("keyring.neighbour-file: %s: %w", n.path, err)
+		return fmt.Errorf("keyring.neighbour-file: %s: %w", n.path, err)
 	}
-	return true, nil
+	return nil
 }
 
 // wrote tells whether s, or the set before it, can have been the source of the keys, newest first. The set before it had
-// older keys beside ours: that is the file after a crash between the record and it.
-func (s *KeySet) wrote(keys []key) bool {
-	foreign := 0
-	for _, k := range keys {
-		switch {
-		case !s.has(k):
-			foreign++
-		case foreign > 0:
-			return false
-		}
-	}
-	return len(keys) == 0 || foreign < len(keys)
-}
+// keys that have ended since, but its newest are ours: that is the file after a crash between the record and it.
+func (s *KeySet) wrote(keys []key) bool { return len(keys) == 0 || s.has(keys[0]) }
 
 func (s *KeySet) has(k key) bool {
 	return slices.ContainsFunc(s.keys, func(own key) bool {
@@ -126,16 +115,18 @@ func adopt(p policy, keys []key, at time.Time) (*KeySet, error) {
 	return s, errors.Join(s.check(), p.admits(s, at))
 }
 
-// promiseAdopted gives the old keys what their maker promised, in its own intervals if those were longer: the newest of
-// them may have been current until just now, and each older one has an interval less to live.
+// promiseAdopted gives the keys what their maker promised, in its own intervals if those were longer: the current key and
+// the newest old one may have minted until just now, and each older one has an interval less to live.
 func (s *KeySet) promiseAdopted(at time.Time) {
 	most, interval := chronyKeys-2, 7*24*time.Hour
 	if s.dialect == cookie.NTPsec {
 		most, interval = ntpsecFileKeys-1, 24*time.Hour
 	}
-	old := s.old()
+	interval = max(interval, s.interval)
+	current, old := s.current(), s.old()
+	current.acceptUntil = later(current.acceptUntil, at.Add(interval*time.Duration(most)))
 	for i := range old {
 		left := max(1, most-(len(old)-1-i))
-		old[i].acceptUntil = at.Add(max(interval, s.interval) * time.Duration(left))
+		old[i].acceptUntil = at.Add(interval * time.Duration(left))
 	}
 }

@@ -205,6 +205,22 @@ func TestAdoptedKeysLiveOn(t *testing.T) {
 	}
 }
 
+// NTPsec keeps a key for nine days after its last cookie; our own intervals are shorter.
+func TestAdoptedCurrentKeyLivesOn(t *testing.T) {
+	text := "T: 1700000000\nL: 32\nI: 12345\nK: " + strings.Repeat("ab", 32) + "\n"
+	w := beside(t, config.KeyRing{Dialect: "ntpsec"}, text)
+	w.mustStart()
+	c := mint(t, w.ring.KeySet())
+	w.live(9*24*hour - time.Minute)
+	if err := opens(w.ring.KeySet(), c); err != nil {
+		t.Error(err)
+	}
+	w.live(time.Minute)
+	if err := opens(w.ring.KeySet(), c); !errors.Is(err, ErrUnknownKey) {
+		t.Errorf("after its end: %v", err)
+	}
+}
+
 // A full file of NTPsec has ten keys; the ring holds them and one more, the file the ten newest.
 func TestAdoptFullNTPsecFile(t *testing.T) {
 	p := policy{dialect: cookie.NTPsec, alg: 15, interval: hour, keep: 8}

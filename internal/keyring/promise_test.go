@@ -18,7 +18,9 @@ type history struct {
 	*world
 	rng     *rand.Rand
 	elapsed time.Duration
-	started *start
+	saved   time.Time     // of the record
+	savedAt time.Duration // elapsed when it was saved
+	started bool          // and no look at a synchronised clock since
 	cookies []promise
 	ids     []uint32 // current and next, as seen last
 
@@ -26,11 +28,6 @@ type history struct {
 	lied      time.Duration            // the real time when the wall clock was last wrong about it, or a step was forced
 	published map[uint32]time.Duration // real time when a key was first seen as next
 	trace     []string
-}
-
-type start struct {
-	saved   time.Time
-	counted time.Duration // of the time since, already in elapsed
 }
 
 type promise struct {
@@ -53,7 +50,7 @@ func TestPromisesHoldWhateverHappens(t *testing.T) {
 			w = beside(t, k, "-")
 		}
 		w.mustStart()
-		h := &history{world: w, rng: rand.New(rand.NewPCG(seed, 1)), ids: w.ids(), published: map[uint32]time.Duration{}}
+		h := &history{world: w, rng: rand.New(rand.NewPCG(seed, 1)), saved: w.record().saved, ids: w.ids(), published: map[uint32]time.Duration{}}
 		h.published[h.ids[1]] = 0
 		for range 60 {
 			h.happen()
@@ -107,8 +104,7 @@ func (h *history) happen() {
 }
 
 func (h *history) restart() {
-	saved := h.record().saved
-	h.started = &start{saved: saved, counted: h.ring.at.Sub(saved)}
+	h.started = true
 	off := h.duration(interval)
 	if h.rng.IntN(3) == 0 {
 		off *= 10
@@ -122,10 +118,12 @@ func (h *history) restart() {
 
 func (h *history) check() {
 	h.Helper()
-	if h.started != nil && h.synchronised {
-		credit := min(max(h.wall.Sub(h.started.saved), 0), interval)
-		h.elapsed += max(credit-h.started.counted, 0)
-		h.started = nil
+	if h.started && h.synchronised {
+		h.elapsed = max(h.elapsed, h.savedAt+min(max(h.wall.Sub(h.saved), 0), interval))
+		h.started = false
+	}
+	if saved := h.record().saved; !saved.Equal(h.saved) {
+		h.saved, h.savedAt = saved, h.elapsed
 	}
 	s := h.ring.KeySet()
 	for _, c := range h.cookies {

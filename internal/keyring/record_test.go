@@ -127,10 +127,11 @@ func TestBadRecordFiles(t *testing.T) {
 		spoil func(path string) error
 		want  string
 	}{
-		"mode":   {func(p string) error { return os.Chmod(p, 0o640) }, "has mode 0640, so other users may know the keys: find out, then run chmod 0600"},
-		"link":   {func(p string) error { return errors.Join(os.Rename(p, p+"2"), os.Symlink(p+"2", p)) }, "is a symbolic link"},
-		"folder": {func(p string) error { return errors.Join(os.Remove(p), os.Mkdir(p, 0o700)) }, "is not a regular file"},
-		"large":  {func(p string) error { return os.Truncate(p, maxRecord+1) }, "more than any file of keys"},
+		"mode":       {func(p string) error { return os.Chmod(p, 0o640) }, "has mode 0640, so other users may know the keys: find out, then run chmod 0600"},
+		"link":       {func(p string) error { return errors.Join(os.Rename(p, p+"2"), os.Symlink(p+"2", p)) }, "is a symbolic link"},
+		"folder":     {func(p string) error { return errors.Join(os.Remove(p), os.Mkdir(p, 0o700)) }, "is not a regular file"},
+		"large":      {func(p string) error { return os.Truncate(p, maxRecord+1) }, "more than any file of keys"},
+		"unreadable": {func(p string) error { return os.Chmod(p, 0o200) }, "permission denied: ntptsd runs as user "},
 		"owner": {func(p string) error {
 			if os.Geteuid() != 0 {
 				return nil
@@ -141,6 +142,9 @@ func TestBadRecordFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if name == "owner" && os.Geteuid() != 0 {
 				t.Skip("only root can give files away")
+			}
+			if name == "unreadable" && os.Geteuid() == 0 {
+				t.Skip("root can read all files")
 			}
 			w := newWorld(t, config.KeyRing{})
 			w.mustStart()

@@ -98,18 +98,24 @@ func (r *Ring) open(cfg *config.Config, log *slog.Logger) error {
 }
 
 // meetNeighbour brings its file up to the record, which the first look at a synchronised clock then calls published: a
-// reader may have started with the old file. A disk that fails is a state; a file that is not ours, or a folder that
-// we may not write to, is the operator's to clear before we start.
+// reader may have started with the old file, which the record must know before the file is new. A disk that fails is a
+// state; a file that is not ours, or a folder that we may not write to, is the operator's to clear before we start.
 func (r *Ring) meetNeighbour(p policy) error {
 	if p.neighbour == nil {
 		return nil
 	}
-	changed, err := p.neighbour.write(r.set.Load(), r.replace)
+	err := p.neighbour.write(r.set.Load(), func(path string, data []byte, mode fs.FileMode) error {
+		r.set.Store(r.set.Load().unpublish())
+		if err := r.record(r.set.Load()); err != nil {
+			return err
+		}
+		return r.replace(path, data, mode)
+	})
 	if err != nil && !diskFails(err) {
 		return err
 	}
 	r.states.neighbour.set(r.log, slog.LevelError, err != nil, neighbourBehind, "error", err)
-	if changed || err != nil {
+	if err != nil {
 		r.set.Store(r.set.Load().unpublish())
 	}
 	return nil

@@ -100,15 +100,24 @@ func (s *KeySet) step(at time.Time, fresh key, published bool) (*KeySet, error) 
 	retired := &n.keys[len(n.keys)-3]
 	retired.acceptUntil = later(retired.acceptUntil, at.Add(s.interval*time.Duration(s.keep)))
 	n.begin(at)
-	// Only ever the oldest: the ids of chrony's lines must stay in sequence.
-	for len(n.old()) > s.keep && !n.keys[0].acceptUntil.After(at) {
-		n.keys = n.keys[1:]
-	}
+	n.dropEnded(at)
 	if limit := maxKeys(s.dialect); len(n.keys) > limit {
 		return nil, fmt.Errorf("%w: dialect %v has room for %d keys, and cookies under %v are promised until %s",
 			ErrPromised, s.dialect, limit, n.keys[0], n.keys[0].acceptUntil.Format(time.RFC3339))
 	}
 	return &n, nil
+}
+
+// dropEnded drops old keys beyond keep whose end has come, the oldest first. After a long interval became a short one, a
+// younger key can end first; chrony's lines must stay in sequence, so there only the oldest can go.
+func (s *KeySet) dropEnded(at time.Time) {
+	for len(s.old()) > s.keep {
+		i := slices.IndexFunc(s.old(), func(k key) bool { return !k.acceptUntil.After(at) })
+		if i < 0 || i > 0 && s.dialect == cookie.Chrony {
+			return
+		}
+		s.keys = slices.Delete(s.keys, i, i+1)
+	}
 }
 
 // shift moves all ends by d, for a wall clock that was set by d: what remains of each promise stays the same.

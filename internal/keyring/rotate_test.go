@@ -2,9 +2,11 @@ package keyring
 
 import (
 	"errors"
+	"io/fs"
 	"testing"
 	"time"
 
+	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/protocol/aead"
 	"github.com/ntptsd/ntptsd/protocol/cookie"
 )
@@ -161,4 +163,51 @@ func TestAEADOfNewKeys(t *testing.T) {
 			t.Errorf("%v, %v to %v: %v", tt.d, tt.was, tt.new, err)
 		}
 	}
+}
+
+// After a long interval became a short one the younger keys end first: they go, though older ones stay.
+func TestKeysThatEndBeforeOlderOnesAreDropped(t *testing.T) {
+	w := newWorld(t, config.KeyRing{Keep: 7, RotateEvery: config.Duration(24 * hour)})
+	w.mustStart()
+	w.live(10 * 24 * hour)
+	c := mint(t, w.ring.KeySet())
+	w.cfg.KeyRing.RotateEvery = config.Duration(hour)
+	w.mustStart()
+	for i := range 7 * 24 {
+		ids := w.ids()
+		w.live(hour)
+		w.wantSteps(ids, 1)
+		if n := len(w.ring.KeySet().old()); n > 8+7 { // of long intervals and of short ones
+			t.Fatalf("%d old keys after %d short intervals", n, i+1)
+		}
+		if err := opens(w.ring.KeySet(), c); err != nil {
+			t.Fatalf("after %d hours: %v", i+1, err)
+		}
+	}
+	if n := w.logged("cannot rotate"); n > 0 {
+		t.Errorf("logged %d times", n)
+	}
+	chrony := mustSet(t, cookie.Chrony, 3)
+	chrony.keys[0].acceptUntil = epoch.Add(100 * hour)
+	if _, err := chrony.step(epoch.Add(99*hour), chrony.keys[3], true); !errors.Is(err, ErrPromised) {
+		t.Errorf("chrony's lines are out of sequence: %v", err)
+	}
+}
+
+// The neighbour's file may then hold a key between ours that the record has dropped: it is ours nevertheless.
+func TestCrashAfterAYoungerKeyWasDropped(t *testing.T) {
+	w := beside(t, config.KeyRing{Dialect: "ntpsec", Keep: 2, RotateEvery: config.Duration(24 * hour)}, "-")
+	w.mustStart()
+	w.live(2 * 24 * hour)
+	w.cfg.KeyRing.RotateEvery = config.Duration(hour)
+	w.mustStart()
+	w.live(5*hour - time.Minute)
+	before := w.ring.KeySet()
+	w.ring.replace = func(string, []byte, fs.FileMode) error { return errFull }
+	w.live(time.Minute)
+	if after := w.ring.KeySet(); !after.has(before.keys[0]) || after.current().id != before.next().id || len(after.keys) > len(before.keys) {
+		t.Fatalf("no key between older and younger ones was dropped: %v, %v", before.keys, after.keys)
+	}
+	w.mustStart()
+	w.wantNeighbour()
 }

@@ -16,6 +16,9 @@ func (r *Ring) look() time.Duration {
 	held := !r.clock.Synchronised()
 	r.states.held.set(r.log, slog.LevelInfo, held, "cookie keys neither rotate nor expire until the clock is synchronised")
 	if held {
+		if r.states.neighbour { // its reader wants our keys, whatever the time
+			_ = r.meetNeighbour(*r.policy.Load()) // it has been logged
+		}
 		return again
 	}
 	r.advance()
@@ -105,7 +108,7 @@ func (r *Ring) record(set *KeySet) error {
 func (r *Ring) publish() *KeySet {
 	p, set := r.policy.Load(), r.set.Load()
 	if p.neighbour != nil {
-		_, err := p.neighbour.write(set, r.replace)
+		err := p.neighbour.write(set, r.replace)
 		r.states.neighbour.set(r.log, slog.LevelError, err != nil, neighbourBehind, "error", err)
 		if err != nil {
 			return set
