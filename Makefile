@@ -1,7 +1,7 @@
 # One line a tool. `make run` and `make test` need nothing but Go.
 GO        ?= go
 STATIC    := CGO_ENABLED=0
-FUZZTIME  ?= 3s
+FUZZTIME  ?= 2s
 LDFLAGS   := -s -w
 TOOL      := $(GO) tool -modfile=tools/go.mod
 
