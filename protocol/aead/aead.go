@@ -8,8 +8,9 @@
 // Blocks go through crypto/aes, which is constant time where the processor has AES instructions; all else here is
 // constant time everywhere. Choosing an algorithm, making keys and making nonces are the caller's.
 //
-// No argument escapes, and a call allocates only a dst that has to grow. AES-GCM-SIV alone also allocates one cipher a
-// call: it encrypts under another key for each nonce, and crypto/aes cannot key a cipher in place.
+// No argument escapes, and a call allocates only a dst that has to grow, and AES-SIV's second cipher once a key.
+// AES-GCM-SIV alone also allocates one cipher a call: it encrypts under another key for each nonce, and crypto/aes cannot
+// key a cipher in place.
 package aead
 
 import (
@@ -109,8 +110,8 @@ func New(id ID, key []byte) (*AEAD, error) {
 	return a, nil
 }
 
-// SetKey re-keys in place, allocating what aes.NewCipher forces: two ciphers for AES-SIV, one for AES-GCM-SIV. After an
-// error the AEAD has no key: better none than the key of the client before.
+// SetKey re-keys in place, allocating what aes.NewCipher forces: one cipher, and for AES-SIV a second one with the first
+// text that is not empty. After an error the AEAD has no key: better none than the key of the client before.
 func (a *AEAD) SetKey(id ID, key []byte) error {
 	a.id = 0
 	if !id.Known() {

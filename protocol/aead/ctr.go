@@ -13,13 +13,14 @@ const streamBlocks = 8
 // ctrSIV encrypts or decrypts text in place. The counter starts at the tag less two bits (RFC 5297 section 2.6), which
 // keep it from carrying out of its last 64 within MaxText.
 func ctrSIV(b cipher.Block, s *scratch, tag *[Overhead]byte, text []byte) {
-	iv := *tag
-	counter := binary.BigEndian.Uint64(iv[8:]) &^ (1<<63 | 1<<31)
+	high := binary.NativeEndian.Uint64(tag[:8])
+	counter := binary.BigEndian.Uint64(tag[8:]) &^ (1<<63 | 1<<31)
 	for len(text) > 0 {
 		n := min(len(text), len(s.stream))
 		for i := 0; i < n; i += aes.BlockSize {
-			binary.BigEndian.PutUint64(iv[8:], counter)
-			*(*[aes.BlockSize]byte)(s.stream[i:]) = iv
+			block := (*[aes.BlockSize]byte)(s.stream[i:])
+			binary.NativeEndian.PutUint64(block[:8], high)
+			binary.BigEndian.PutUint64(block[8:], counter)
 			counter++
 		}
 		xorStream(b, s, text[:n])

@@ -4,13 +4,19 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/subtle"
+	"sync"
 )
 
 // siv is AES-SIV (RFC 5297).
 type siv struct {
 	mac  cmac
-	ctr  cipher.Block
 	zero [aes.BlockSize]byte // CMAC of the zero block, where S2V starts
+
+	// CTR's cipher is made when a text needs it: most of NTS's requests encrypt nothing.
+	made   sync.Once
+	block  cipher.Block
+	key    [MaxKeyLen / 2]byte
+	keyLen int
 }
 
 // setKey takes key in halves: CMAC, then CTR (RFC 5297 section 2.6).
@@ -24,8 +30,21 @@ func (v *siv) setKey(key []byte) (err error) {
 	var zero [aes.BlockSize]byte
 	v.mac.sum(s, zero[:])
 	v.zero = s.x
-	v.ctr, err = aes.NewCipher(key[half:])
-	return err
+	v.made = sync.Once{}
+	v.keyLen = copy(v.key[:], key[half:])
+	return nil
+}
+
+// ctr is the cipher that encrypts.
+func (v *siv) ctr() cipher.Block {
+	v.made.Do(func() {
+		block, err := aes.NewCipher(v.key[:v.keyLen])
+		if err != nil {
+			panic("aead: " + err.Error()) // its only error is a length that CMAC's cipher would have refused
+		}
+		v.block = block
+	})
+	return v.block
 }
 
 func (v *siv) seal(dst, plaintext []byte, components ...[]byte) []byte {
@@ -37,7 +56,9 @@ func (v *siv) seal(dst, plaintext []byte, components ...[]byte) []byte {
 	all, out := extend(dst, Overhead+len(plaintext))
 	copy(out[Overhead:], plaintext)
 	copy(out, tag[:])
-	ctrSIV(v.ctr, s, &tag, out[Overhead:])
+	if len(plaintext) > 0 {
+		ctrSIV(v.ctr(), s, &tag, out[Overhead:])
+	}
 	return all
 }
 
@@ -48,7 +69,9 @@ func (v *siv) open(dst, ciphertext []byte, components ...[]byte) ([]byte, error)
 	tag := [Overhead]byte(ciphertext)
 	all, out := extend(dst, len(ciphertext)-Overhead)
 	copy(out, ciphertext[Overhead:])
-	ctrSIV(v.ctr, s, &tag, out)
+	if len(out) > 0 {
+		ctrSIV(v.ctr(), s, &tag, out)
+	}
 	want := v.s2vLast(s, d, out)
 	return verdict(all, out, &tag, &want)
 }
