@@ -70,9 +70,10 @@ func afterBind(raw syscall.RawConn) error {
 		// So are timestamps (Linux 5.1): without them Received is ours and Stamped false.
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1)
 		if family == unix.AF_INET6 {
-			return set(fd, unix.SOL_IPV6, unix.IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO")
+			err = set(fd, unix.SOL_IPV6, unix.IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO")
 		}
-		return set(fd, unix.SOL_IP, unix.IP_PKTINFO, 1, "IP_PKTINFO")
+		// Also where IPv6 takes IPv4 too: only this tells a subnet's broadcast from an address of ours.
+		return errors.Join(err, set(fd, unix.SOL_IP, unix.IP_PKTINFO, 1, "IP_PKTINFO"))
 	})
 }
 

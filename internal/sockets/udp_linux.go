@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// controlRoom holds what the kernel tells beside a datagram: a timestamp and the larger pktinfo, each with its header.
+// controlRoom holds what the kernel tells beside a datagram: a timestamp and both pktinfos, each with its header.
 const controlRoom = 128
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -143,9 +143,12 @@ func (s *slot) note(m *Message, h *unix.Cmsghdr, data []byte) {
 		info.Ifindex = 0 // routing decides, as for any reply
 		*(*unix.Inet4Pktinfo)(s.reserveInfo(unix.SOL_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo)) = info
 	case h.Level == unix.SOL_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+		if m.Local.IsValid() { // over IPv4 both come, and the other one tells more
+			return
+		}
 		info := *(*unix.Inet6Pktinfo)(unsafe.Pointer(&data[0]))
 		m.Local = netip.AddrFrom16(info.Addr).Unmap()
-		m.ToMany = m.Local.IsMulticast() || m.Local == netip.AddrFrom4([4]byte{255, 255, 255, 255})
+		m.ToMany = m.Local.IsMulticast()
 		if !m.Local.IsLinkLocalUnicast() || m.Local.Is4() {
 			info.Ifindex = 0 // only a link-local address means nothing without its interface
 		}

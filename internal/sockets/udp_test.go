@@ -226,11 +226,14 @@ func TestBroadcastIsTold(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs pktinfo")
 	}
-	u := one(t, "0.0.0.0:0")
-	send(t, dial(t, "127.255.255.255", u.LocalAddr().Port()), []byte("all"))
-	b := NewBatch()
-	if n, err := u.ReadBatch(b); n != 1 || err != nil || !b.Messages[0].ToMany {
-		t.Errorf("%d, %v, to many: %v", n, err, b.Messages[0].ToMany)
+	needIPv6(t)
+	for _, listen := range []string{"0.0.0.0:0", "[::]:0"} {
+		u := one(t, listen)
+		send(t, dial(t, "127.255.255.255", u.LocalAddr().Port()), []byte("all"))
+		b := NewBatch()
+		if n, err := u.ReadBatch(b); n != 1 || err != nil || !b.Messages[0].ToMany {
+			t.Errorf("%s: %d, %v, to many: %v", listen, n, err, b.Messages[0].ToMany)
+		}
 	}
 }
 
