@@ -10,7 +10,8 @@ import (
 )
 
 // TestAllocations holds what an answer allocates: nothing when plain, and with NTS the key schedules that crypto/aes
-// makes for the session's two keys, of which AES-SIV needs two each.
+// makes for the session's two keys: of AES-SIV one for a request that encrypts nothing and two for the answer, of
+// AES-GCM-SIV two for each, since it has another key for each nonce.
 func TestAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -19,6 +20,7 @@ func TestAllocations(t *testing.T) {
 	limit := config.TimeRateLimit{RateLimit: config.RateLimit{Interval: 1, Burst: 1 << 20}}
 	r := server(t, config.TimeServer{RateLimit: &limit}, keys)
 	siv := newClient(t, keys, aead.AESSIVCMAC256)
+	gcm := newClient(t, keys, aead.AES128GCMSIV)
 	bad := newClient(t, keys, aead.AESSIVCMAC256)
 	bad.cookie[len(bad.cookie)-1] ^= 1
 	for _, c := range []struct {
@@ -29,8 +31,9 @@ func TestAllocations(t *testing.T) {
 	}{
 		{"plain", version4(), AnsweredPlain, 0},
 		{"malformed", head(0x26), WrongMode, 0},
-		{"NTS, 1 cookie", siv.request(0), AnsweredNTS, 4},
-		{"NTS, 8 cookies", siv.request(7), AnsweredNTS, 4},
+		{"NTS, 1 cookie", siv.request(0), AnsweredNTS, 3},
+		{"NTS, 8 cookies", siv.request(7), AnsweredNTS, 3},
+		{"NTS, AES-GCM-SIV", gcm.request(0), AnsweredNTS, 4},
 		{"NAK", bad.request(0), AnsweredNAK, 0},
 	} {
 		reply := make([]byte, 0, ntp.MaxPacket)

@@ -163,11 +163,14 @@ func (r *Responder) answerPlain(reply []byte, q *question, s *settings, uniqueID
 func (r *Responder) header(q *question) ntp.Header {
 	h := ntp.Header{Version: q.Version, Mode: ntp.ModeServer, Poll: q.Poll, Origin: q.Transmit}
 	noise := rand.Uint64()
-	h.Receive = blur(q.received, noise, q.state.Precision)
 	now := r.now()
+	if q.received.After(now) { // the clock was set back meanwhile: what it showed before was wrong
+		q.received = now
+	}
+	h.Receive = blur(q.received, noise, q.state.Precision)
 	q.state.Fill(&h, now)
 	h.Transmit = blur(now, noise>>32, q.state.Precision)
-	if int64(h.Transmit-h.Receive) <= 0 { // the clock was set back meanwhile, or the noise did it
+	if int64(h.Transmit-h.Receive) <= 0 { // the noise did it
 		h.Transmit = h.Receive + 1
 	}
 	// Interleaved clients tell the three apart by their values, RFC 9769; 0 would mean "unknown".

@@ -145,6 +145,16 @@ func TestTimestampsOfAnAnswerDiffer(t *testing.T) {
 	}
 }
 
+// TestClockSetBackIsToldAsItIsNow: the kernel stamped the request with a time that was taken back before the answer left.
+func TestClockSetBackIsToldAsItIsNow(t *testing.T) {
+	r := server(t, config.TimeServer{}, nil)
+	answer, _ := r.Respond(nil, version4(), stranger, noon.Add(10*time.Second))
+	h := parse(t, answer)
+	if in, out := h.Receive.Time(noon).Sub(noon), h.Transmit.Time(noon).Sub(noon); in.Abs() > time.Microsecond || out.Abs() > time.Microsecond {
+		t.Errorf("received %v and sent %v after the clock's time", in, out)
+	}
+}
+
 func TestTimestampsAreBlurredBelowThePrecisionOnly(t *testing.T) {
 	seen := map[ntp.Timestamp]bool{}
 	for noise := range uint64(1 << 9) {

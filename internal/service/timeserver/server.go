@@ -19,12 +19,13 @@ import (
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/internal/keyring"
 	"github.com/ntptsd/ntptsd/internal/sockets"
+	"github.com/ntptsd/ntptsd/protocol/ntp"
 )
 
 const (
-	// sealedAtOnce is how many NTS answers wait for each other: each takes microseconds to make, by which the transmit
-	// timestamps of those before would lie.
-	sealedAtOnce = 8
+	// fieldsAtOnce is how many octets of extension fields, about 16 requests for a cookie, are judged before the answers made
+	// so far leave: they mean microseconds of cryptography, whatever comes of it, by which transmit timestamps would lie.
+	fieldsAtOnce = 3 << 10
 	// retryAfter is the pause after an error that passes by itself.
 	retryAfter = 100 * time.Millisecond
 )
@@ -135,15 +136,13 @@ func pause(ctx context.Context) {
 
 // answer responds to a batch and counts it.
 func (w *worker) answer(b *sockets.Batch, n int) {
-	sent, sealed := 0, 0
+	sent, fields := 0, 0
 	for i := range n {
 		m := &b.Messages[i]
-		if w.respond(m) != AnsweredNTS {
-			continue
-		}
-		if sealed++; sealed == sealedAtOnce {
+		w.respond(m)
+		if fields += max(len(m.Data)-ntp.HeaderLen, 0); fields >= fieldsAtOnce {
 			w.tally.refused += w.conn.WriteBatch(b, sent, i+1)
-			sent, sealed = i+1, 0
+			sent, fields = i+1, 0
 		}
 	}
 	w.tally.refused += w.conn.WriteBatch(b, sent, n)

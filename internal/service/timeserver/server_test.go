@@ -182,50 +182,6 @@ func shown(t *testing.T, s *Server, name, label string) (sum float64) {
 	return sum
 }
 
-func TestEachOfABatchIsAnsweredOnce(t *testing.T) {
-	const many = 3*sealedAtOnce + 2
-	cfg := listening("127.0.0.1:0")
-	cfg.TimeServer.Workers = 1
-	set, err := sockets.Open(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer set.Close()
-	keys := fixedKeys{newKeySet(t, cookie.Native)}
-	s, err := New(cfg, set.Time, keys, goodClock(), quiet())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, b := s.workers[0], sockets.NewBatch()
-	conn := dial(t, "127.0.0.1", w.conn.LocalAddr().Port())
-	request := newClient(t, keys.set, aead.AESSIVCMAC256).request(0)
-	for range many {
-		if _, err := conn.Write(request); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := conn.Write(head(0x0b)); err != nil { // version 1 marks the end
-		t.Fatal(err)
-	}
-	for read := 0; read < many+1; {
-		n, err := w.conn.ReadBatch(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.answer(b, n)
-		read += n
-	}
-	answer := make([]byte, ntp.MaxPacket)
-	for i := range many + 1 {
-		if _, err := conn.Read(answer); err != nil {
-			t.Fatal(err)
-		}
-		if last := answer[0]>>3&7 == 1; last != (i == many) {
-			t.Fatalf("answer %d of %d: version %d", i, many+1, answer[0]>>3&7)
-		}
-	}
-}
-
 func TestOwnAndBroadcastDatagramsAreDropped(t *testing.T) {
 	cfg := listening("127.0.0.1:0")
 	set, err := sockets.Open(cfg)

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// limiterEntries is how many networks the rate limit remembers at once, in about 2 MB.
+	// limiterEntries is how many networks the rate limit remembers at once, at the least, in 4 MB.
 	limiterEntries = 1 << 17
 
 	defaultBurst = 8
