@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -26,6 +27,12 @@ time server), as in ntp.example.net, [2001:db8::1]:4460. Offsets are in seconds;
 that the server is ahead. The clock is never touched.
 
 The exit code is that of the monitoring plugins: 0 ok, 1 warning, 2 critical, 3 unknown.`
+
+// The limits that are not given.
+const (
+	defaultWarn     = "offset=500ms,days=14"
+	defaultCritical = "offset=5s,days=2"
+)
 
 // maxCAFile bounds the file of trusted certificates.
 const maxCAFile = 4 << 20
@@ -46,7 +53,12 @@ func probeCommand(code *int) *cobra.Command {
 		Use:   "probe HOST[:PORT]",
 		Short: "ask a server whether NTS really protects",
 		Long:  probeLong,
-		Args:  cobra.ExactArgs(1),
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("probe takes one HOST, not %d; see %s --help", len(args), c.CommandPath())
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := runProbe(c.Context(), args[0], f, c.OutOrStdout())
 			*code = int(s)
@@ -59,8 +71,8 @@ func probeCommand(code *int) *cobra.Command {
 	c.Flags().IntVar(&f.count, "count", 2, "time exchanges, a second apart after the second one")
 	c.Flags().DurationVar(&f.timeout, "timeout", 10*time.Second, "for everything but the pauses of --count")
 	c.Flags().UintSliceVar(&f.aeads, "aead", []uint{uint(aead.AESSIVCMAC256)}, "offer these AEADs, by IANA `number`, the preferred one first")
-	c.Flags().StringVar(&f.warn, "warn", "offset=500ms,days=14", "warn beyond these `limits`; 0 switches one off")
-	c.Flags().StringVar(&f.critical, "critical", "offset=5s,days=2", "the same for critical")
+	c.Flags().StringVar(&f.warn, "warn", defaultWarn, "warn beyond these `limits`; 0 switches one off")
+	c.Flags().StringVar(&f.critical, "critical", defaultCritical, "these `limits` are critical")
 	return c
 }
 
@@ -69,11 +81,11 @@ func runProbe(ctx context.Context, target string, f probeFlags, out io.Writer) (
 	if err != nil {
 		return probe.Unknown, err
 	}
-	warn, err := parseLimits("--warn", f.warn)
+	warn, err := parseLimits("--warn", defaultWarn, f.warn)
 	if err != nil {
 		return probe.Unknown, err
 	}
-	critical, err := parseLimits("--critical", f.critical)
+	critical, err := parseLimits("--critical", defaultCritical, f.critical)
 	if err != nil {
 		return probe.Unknown, err
 	}
@@ -90,7 +102,7 @@ func runProbe(ctx context.Context, target string, f probeFlags, out io.Writer) (
 	if f.json {
 		return status, writeJSON(out, r, status, found)
 	}
-	writeVerdict(out, r, status, found)
+	writeVerdict(out, r, status, found, f.ca)
 	return status, nil
 }
 
@@ -121,9 +133,17 @@ func (f probeFlags) options(target string) (probe.Options, error) {
 
 // splitTarget takes HOST, HOST:PORT, ADDR, [ADDR] or [ADDR]:PORT.
 func splitTarget(target string) (host string, port uint16, err error) {
+	if strings.Contains(target, "/") {
+		return "", 0, fmt.Errorf("%s: a name or an address, without a scheme or a path", target)
+	}
 	host, text, err := net.SplitHostPort(target)
 	if err != nil { // no port
-		return strings.TrimSuffix(strings.TrimPrefix(target, "["), "]"), 0, nil
+		inside, left := strings.CutPrefix(target, "[")
+		inside, right := strings.CutSuffix(inside, "]")
+		if _, err := netip.ParseAddr(inside); left != right || err != nil && (left || strings.Contains(inside, ":")) {
+			return "", 0, fmt.Errorf("%s: an IPv6 address with a port is written [ADDRESS]:PORT", target)
+		}
+		return inside, 0, nil
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n == 0 {
@@ -149,11 +169,12 @@ func readRoots(name string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// parseLimits reads "offset=50ms,days=14".
-func parseLimits(flag, text string) (probe.Limits, error) {
+// parseLimits reads "offset=50ms,days=14". What text does not name is as in defaults: who asks for a smaller offset still
+// wants to hear of the certificate.
+func parseLimits(flag, defaults, text string) (probe.Limits, error) {
 	var l probe.Limits
 	var errs []error
-	for item := range strings.SplitSeq(text, ",") {
+	for item := range strings.SplitSeq(defaults+","+text, ",") {
 		if item == "" {
 			continue
 		}

@@ -24,6 +24,13 @@ func TestSplitTarget(t *testing.T) {
 		{in: "host:0", bad: true},
 		{in: "host:65536", bad: true},
 		{in: "host:ntp", bad: true},
+		{in: "[2001:db8::1", bad: true},
+		{in: "2001:db8::1]", bad: true},
+		{in: "[time.example.net]", bad: true},
+		{in: "::1:4460", host: "::1:4460"}, // an address, too
+		{in: "::1:24460", bad: true},
+		{in: "2001:db8:0:0:0:0:0:1:4460", bad: true},
+		{in: "https://time.example.net", bad: true},
 	} {
 		host, port, err := splitTarget(c.in)
 		if (err != nil) != c.bad || host != c.host && !c.bad || port != c.port {
@@ -33,11 +40,18 @@ func TestSplitTarget(t *testing.T) {
 }
 
 func TestParseLimits(t *testing.T) {
-	l, err := parseLimits("--warn", "offset=50ms,days=1.5")
-	if want := (probe.Limits{Offset: 50 * time.Millisecond, Days: 1.5}); err != nil || l != want {
-		t.Errorf("%+v %v, want %+v", l, err, want)
+	const defaults = "offset=500ms,days=14"
+	for text, want := range map[string]probe.Limits{
+		"":                     {Offset: 500 * time.Millisecond, Days: 14},
+		"offset=50ms,days=1.5": {Offset: 50 * time.Millisecond, Days: 1.5},
+		"offset=50ms":          {Offset: 50 * time.Millisecond, Days: 14},
+		"days=0":               {Offset: 500 * time.Millisecond},
+	} {
+		if l, err := parseLimits("--warn", defaults, text); err != nil || l != want {
+			t.Errorf("%q: %+v %v, want %+v", text, l, err, want)
+		}
 	}
-	_, err = parseLimits("--warn", "offset=soon,days=-1,delay=3,days=NaN")
+	_, err := parseLimits("--warn", defaults, "offset=soon,days=-1,delay=3,days=NaN")
 	for _, want := range []string{"offset=soon", "days=-1", "delay=3", "days=NaN"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
@@ -45,10 +59,25 @@ func TestParseLimits(t *testing.T) {
 	}
 }
 
+func TestTimeServer(t *testing.T) {
+	for want, ke := range map[string]probe.KE{
+		"":                           {},
+		"port 10123":                 {Port: 10123},
+		"server b.example":           {Server: "b.example"},
+		"server b.example, port 124": {Server: "b.example", Port: 124},
+	} {
+		if got := timeServer(ke); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // What cannot be understood is "unknown" to a monitoring system, and says how it should be.
 func TestWrongUsage(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
-		{"probe", "accepts 1 arg"},
+		{"probe", "probe takes one HOST, not 0; see ntptsctl probe --help"},
+		{"probe a b", "probe takes one HOST, not 2"},
+		{"probe --foo a", "unknown flag: --foo; see ntptsctl probe --help"},
 		{"probe --count 0 host", "--count 0: 1 to 100"},
 		{"probe --aead 99 host", "--aead 99: 15, 16, 17 or 30"},
 		{"probe --ca /nonexistent host", "no such file"},

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"strings"
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/probe"
@@ -18,9 +20,21 @@ func writeKeyExchange(out io.Writer, ke probe.KE) {
 	fmt.Fprintf(out, "key exchange   %s in %.1f ms: %s, %s\n", ke.Address, ke.Seconds*1e3, ke.TLSVersion, ke.Group)
 	fmt.Fprintf(out, "               %s%s, %d cookies of %d octets\n", ke.AEAD, exporter, ke.Cookies, ke.CookieLen)
 	fmt.Fprintf(out, "certificate    %s ends %s\n", ke.ExpiresOf, ke.Expires.UTC().Format(time.RFC3339))
-	if ke.Server != "" || ke.Port != 0 {
-		fmt.Fprintf(out, "sends us to    server %q, port %d\n", ke.Server, ke.Port)
+	if to := timeServer(ke); to != "" {
+		fmt.Fprintf(out, "sends us to    %s\n", to)
 	}
+}
+
+// timeServer is where the key exchange sends its clients; "" if they stay at the same host and the usual port.
+func timeServer(ke probe.KE) string {
+	var to []string
+	if ke.Server != "" {
+		to = append(to, "server "+ke.Server)
+	}
+	if ke.Port != 0 {
+		to = append(to, fmt.Sprintf("port %d", ke.Port))
+	}
+	return strings.Join(to, ", ")
 }
 
 func writeExchange(out io.Writer, e probe.Exchange) {
@@ -39,13 +53,13 @@ func writeExchange(out io.Writer, e probe.Exchange) {
 	fmt.Fprintln(out)
 }
 
-func writeVerdict(out io.Writer, r probe.Report, s probe.Status, found []probe.Finding) {
+func writeVerdict(out io.Writer, r probe.Report, s probe.Status, found []probe.Finding, ca string) {
 	switch {
 	case len(found) > 0:
 		for _, f := range found {
 			fmt.Fprintf(out, "%s: %s\n", f.Level, f.Text)
 		}
-		hint(out, r)
+		hint(out, r, ca)
 	case r.Plain:
 		fmt.Fprintf(out, "%s: %s answers; plain NTP is not authenticated\n", s, r.TimeServer)
 	default:
@@ -54,13 +68,20 @@ func writeVerdict(out io.Writer, r probe.Report, s probe.Status, found []probe.F
 }
 
 // hint says what to do next about the errors that people meet most.
-func hint(out io.Writer, r probe.Report) {
+func hint(out io.Writer, r probe.Report, ca string) {
 	var authority x509.UnknownAuthorityError
 	var hostname x509.HostnameError
+	var dial *net.OpError
+	var name *net.DNSError
 	switch {
+	case errors.As(r.Err, &authority) && ca != "":
+		fmt.Fprintf(out, "No authority in %s has signed the server's certificate: get the file from who runs the server.\n", ca)
 	case errors.As(r.Err, &authority):
 		fmt.Fprintln(out, "If the server has a private CA, name its certificate with --ca FILE.")
 	case errors.As(r.Err, &hostname):
 		fmt.Fprintln(out, "Probe the server by a name that is in its certificate.")
+	case errors.As(r.Err, &name): // says it all
+	case errors.As(r.Err, &dial) && dial.Op == "dial" && dial.Net == "tcp":
+		fmt.Fprintln(out, "Does key exchange run there, on that TCP port, and does every firewall let it pass?")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -41,7 +42,7 @@ func Judge(r Report, warn, critical Limits, now time.Time) (Status, []Finding) {
 		found = append(found, Finding{s, s.String(), fmt.Sprintf(format, args...)})
 	}
 	if r.Err != nil {
-		add(failure(r.Err), "%v", r.Err)
+		add(failure(r.Err), "%s", strings.TrimPrefix(r.Err.Error(), "probe: "))
 	}
 	if best, ok := r.Best(); ok {
 		if !best.Synchronised {
