@@ -76,11 +76,11 @@ func lookUp(name string) (*account, error) {
 // keeps its owner: a directory named by mistake must not change hands.
 func lockState(dir string, to *account) (io.Closer, error) {
 	if err := to.makeState(dir); err != nil {
-		return nil, fmt.Errorf("state-directory: %w", err)
+		return nil, advise(dir, fmt.Errorf("state-directory: %w", err))
 	}
 	lock, err := keyring.LockState(dir)
 	if err != nil || to == nil {
-		return lock, err
+		return lock, advise(dir, err)
 	}
 	if f, ok := lock.(*os.File); ok { // the next start may be the account's own
 		if err := f.Chown(to.uid, to.gid); err != nil {
@@ -89,6 +89,14 @@ func lockState(dir string, to *account) (io.Closer, error) {
 		}
 	}
 	return lock, nil
+}
+
+// advise adds to a refusal what to do about it.
+func advise(dir string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w; start as root, or give %s to the user that ntptsd runs as", err, dir)
+	}
+	return err
 }
 
 func (a *account) makeState(dir string) error {

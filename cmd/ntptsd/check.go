@@ -17,9 +17,9 @@ func newCheck(path *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "print OK, or everything that is wrong with the configuration",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := config.Load(*path)
+			cfg, err := load(*path)
 			if err != nil {
 				return failure{err: err, code: exitConfiguration}
 			}

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 
@@ -26,10 +27,13 @@ func main() {
 	}
 	f := failure{code: exitFailure}
 	errors.As(err, &f)
-	if f.log != nil {
+	switch {
+	case f.log != nil:
 		f.log.Error("ntptsd ends", "error", f.err)
-	} else {
+	case f.code == exitConfiguration: // begins with the file's name
 		fmt.Fprintln(os.Stderr, err)
+	default:
+		fmt.Fprintln(os.Stderr, "ntptsd:", err)
 	}
 	os.Exit(f.code)
 }
@@ -49,18 +53,38 @@ func newCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "ntptsd",
 		Short:         "NTP TCP services daemon: NTS key exchange and authenticated time",
-		Args:          cobra.NoArgs,
+		Args:          noArguments,
 		SilenceErrors: true, // main prints them
 		SilenceUsage:  true,
 	}
-	root.PersistentFlags().StringVar(&path, "config", config.DefaultPath, "read the configuration from `FILE`")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return fmt.Errorf("%w; see %s --help", err, c.CommandPath()) })
 	run := &cobra.Command{
 		Use:   "run",
 		Short: "serve until SIGTERM (what ntptsd does without a command); SIGHUP reloads",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE:  func(*cobra.Command, []string) error { return runDaemon(path) },
 	}
 	root.RunE = run.RunE
-	root.AddCommand(run, newCheck(&path), newInit(), newVersion())
+	check := newCheck(&path)
+	for _, c := range []*cobra.Command{root, run, check} {
+		c.Flags().StringVar(&path, "config", config.DefaultPath, "read the configuration from `FILE`")
+	}
+	root.AddCommand(run, check, newInit(), newVersion())
 	return root
+}
+
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("unknown command or argument %q; see %s --help", args[0], c.CommandPath())
+}
+
+// load says what to do about a configuration that is not there.
+func load(path string) (*config.Config, error) {
+	cfg, err := config.Load(path)
+	if _, missing := os.Stat(path); err != nil && errors.Is(missing, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; make one with ntptsd init, or name another with --config", err)
+	}
+	return cfg, err
 }

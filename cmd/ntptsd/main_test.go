@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,6 +55,7 @@ func TestScripts(t *testing.T) {
 			"signal":  sendSignal,
 			"fails":   fails,
 			"expand":  expand,
+			"room":    room,
 		},
 	})
 }
@@ -187,6 +190,18 @@ func sendSignal(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	number := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "INT": syscall.SIGINT}[args[1]]
 	ts.Check(syscall.Kill(int(pid), number))
+}
+
+// room SOCKET OCTETS lets no file of the daemon that serves there grow beyond that, as a full disk would; or unlimited.
+func room(ts *testscript.TestScript, _ bool, args []string) {
+	pid, err := peer(ts.MkAbs(args[0]))
+	ts.Check(err)
+	octets := uint64(math.MaxUint64)
+	if args[1] != "unlimited" {
+		octets, err = strconv.ParseUint(args[1], 10, 64)
+		ts.Check(err)
+	}
+	ts.Check(bound(pid, octets))
 }
 
 // fails CODE COMMAND... wants that exit code.

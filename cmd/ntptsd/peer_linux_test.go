@@ -24,3 +24,13 @@ func peer(socket string) (pid int32, err error) {
 	}
 	return cred.Pid, nil
 }
+
+// bound bounds the length of the files that a process can write.
+func bound(pid int32, octets uint64) error {
+	var limit unix.Rlimit
+	if err := unix.Prlimit(int(pid), unix.RLIMIT_FSIZE, nil, &limit); err != nil {
+		return err
+	}
+	limit.Cur = min(octets, limit.Max)
+	return unix.Prlimit(int(pid), unix.RLIMIT_FSIZE, &limit, nil)
+}

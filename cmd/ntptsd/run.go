@@ -17,7 +17,7 @@ import (
 func runDaemon(path string) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // before anything else: its default is to kill
-	cfg, err := config.Load(path)
+	cfg, err := load(path)
 	if err != nil {
 		return failure{err: err, code: exitConfiguration}
 	}

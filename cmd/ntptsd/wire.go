@@ -66,7 +66,7 @@ func wire(cfg *config.Config, set *sockets.Set, level *slog.LevelVar, log *slog.
 
 // loadFor loads a configuration for sockets that are open already.
 func loadFor(path string, set *sockets.Set) (*config.Config, error) {
-	cfg, err := config.Load(path)
+	cfg, err := load(path)
 	if err == nil {
 		tellTimePort(cfg, set)
 	}

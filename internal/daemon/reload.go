@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/ntptsd/ntptsd/internal/config"
 )
@@ -40,7 +39,7 @@ func (d *Daemon) take(cfg *config.Config) error {
 		}
 		commit, err := r.Prepare(cfg)
 		if err != nil {
-			refusals = append(refusals, fmt.Errorf("%s: %w", s.name, err))
+			refusals = append(refusals, err) // it names the key
 		}
 		commits = append(commits, commit)
 	}
