@@ -83,15 +83,11 @@ func (r *report) listen(key string, list []netip.AddrPort, taken map[netip.AddrP
 			r.add(name, show(a), "is an IPv4 address in IPv6 form, write %q", plain)
 			continue
 		}
-		same := a
-		if a.Addr() == netip.IPv4Unspecified() { // [::] takes both families
-			same = netip.AddrPortFrom(netip.IPv6Unspecified(), a.Port())
-		}
-		if other, ok := taken[same]; ok && a.Port() != 0 {
+		if other, ok := taken[a]; ok && a.Port() != 0 {
 			r.add(name, show(a), "is taken by %s already", other)
 			continue
 		}
-		taken[same] = name
+		taken[a] = name
 	}
 }
 

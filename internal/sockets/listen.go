@@ -13,13 +13,14 @@ import (
 	"github.com/ntptsd/ntptsd/internal/config"
 )
 
-// familyOf is what to append to "tcp" or "udp": "4", "6", or "" for [::] alone, which then takes IPv4 too. Beside
-// 0.0.0.0 on the same port it takes IPv6 only, or the two would collide.
+// familyOf is what to append to "tcp" or "udp": "4", "6", or "" for [::] alone, which then takes IPv4 too. Beside an IPv4
+// address on the same port it takes IPv6 only, or the two would collide.
 func familyOf(addr netip.AddrPort, all []netip.AddrPort) string {
+	beside4 := func(other netip.AddrPort) bool { return other.Addr().Is4() && other.Port() == addr.Port() }
 	switch {
 	case addr.Addr().Unmap().Is4():
 		return "4"
-	case addr.Addr() == netip.IPv6Unspecified() && !slices.Contains(all, wildcard4(addr)):
+	case addr.Addr() == netip.IPv6Unspecified() && !slices.ContainsFunc(all, beside4):
 		return ""
 	}
 	return "6"
@@ -124,7 +125,7 @@ func (e *Error) Error() string {
 	case errors.Is(e.Err, syscall.EACCES), errors.Is(e.Err, syscall.EPERM):
 		text += "; ports below 1024, devices and foreign folders need rights: start as root or with CAP_NET_BIND_SERVICE (devices: CAP_NET_RAW)"
 	case errors.Is(e.Err, syscall.EADDRNOTAVAIL):
-		text += "; this machine does not have the address now: correct it, or set timeserver.freebind"
+		text += "; this machine does not have the address now: correct it, or wait for it (timeserver.freebind does, for time)"
 	case errors.Is(e.Err, syscall.ENODEV):
 		text += "; there is no such network interface: correct timeserver.device"
 	}
