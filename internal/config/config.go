@@ -34,7 +34,8 @@ type KeyExchange struct {
 	// Certificates are further pairs; the client's SNI picks the pair, the first pair answers everybody else.
 	Certificates []Pair `toml:"certificates"`
 
-	// AEADs are the IANA numbers offered, of 15, 16, 17, 30. Default: all that the dialect can carry.
+	// AEADs are the IANA numbers offered, of 15, 16, 17, 30. Default: all that the dialect can carry,
+	// but 15 alone beside a neighbour that reads nks0.
 	AEADs []uint16 `toml:"aeads"`
 	// LegacyGCMSIV lets AEAD 30 be chosen without record 1024, with the key context of chrony 4.4 to 4.6. Default false.
 	LegacyGCMSIV bool `toml:"legacy-gcm-siv"`

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,8 +111,14 @@ func TestDefaultsThatDependOnOthers(t *testing.T) {
 	if k.Keep != 2 || time.Duration(k.RotateEvery) != 168*time.Hour || k.NeighbourFormat != "nks0" || k.File != "/srv/keys" {
 		t.Errorf("keyring: %+v", k)
 	}
-	if got := c.KeyExchange.AEADs; len(got) != 2 || got[0] != 15 || got[1] != 30 {
-		t.Errorf("aeads: %v", got)
+	for format, want := range map[string][]uint16{"": {15}, "nks0": {15}, "nks1": {15, 30}} {
+		text := exchange + "[keyring]\ndialect = 'chrony'\nneighbour-file = '/n'\n"
+		if format != "" {
+			text += "neighbour-format = '" + format + "'\n"
+		}
+		if got := parsed(t, text).KeyExchange.AEADs; !slices.Equal(got, want) {
+			t.Errorf("aeads beside a neighbour's %q: %v, want %v", format, got, want)
+		}
 	}
 }
 

@@ -99,6 +99,9 @@ func (c *Config) deriveKeyExchange(d dialect, given func(key string) bool) {
 	x := c.KeyExchange
 	if !given("keyexchange.aeads") {
 		x.AEADs = d.carries
+		if c.KeyRing.NeighbourFormat == "nks0" { // chronyd before 4.4, which reads no other, cannot open AEAD 30's
+			x.AEADs = []uint16{aesSIVCMAC256}
+		}
 	}
 	// A port is told for our own time server only: of another machine's we know nothing.
 	if !given("keyexchange.ntp-port") && x.NTPServer == "" && c.TimeServer != nil {
