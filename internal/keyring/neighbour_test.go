@@ -79,6 +79,18 @@ func TestNeighbourFollowsTheRecord(t *testing.T) {
 	}
 }
 
+// Nobody else can read a file that we had to make; one that was made beforehand says who may.
+func TestANewNeighbourFileIsWarnedOf(t *testing.T) {
+	for text, want := range map[string]int{"-": 1, "": 0} {
+		w := beside(t, config.KeyRing{Dialect: "chrony"}, text)
+		w.mustStart()
+		w.live(3 * hour)
+		if n := w.logged("let the neighbour read it"); n != want {
+			t.Errorf("file %q beforehand: warned %d times, want %d", text, n, want)
+		}
+	}
+}
+
 // A crash between the record and the neighbour's file leaves a file that is one step behind: it is ours, it is brought
 // up, and the next key waits until it has been there for a whole interval.
 func TestCrashBeforeTheNeighbourIsWritten(t *testing.T) {

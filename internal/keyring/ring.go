@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -109,7 +110,7 @@ func (r *Ring) meetNeighbour(p policy) error {
 		if err := r.record(r.set.Load()); err != nil {
 			return err
 		}
-		return r.replace(path, data, mode)
+		return r.replaceNeighbour(path, data, mode)
 	})
 	if err != nil && !diskFails(err) {
 		return err
@@ -119,6 +120,17 @@ func (r *Ring) meetNeighbour(p policy) error {
 		r.set.Store(r.set.Load().unpublish())
 	}
 	return nil
+}
+
+// replaceNeighbour writes the neighbour's file. One that we have to make can be read by nobody else yet.
+func (r *Ring) replaceNeighbour(path string, data []byte, mode fs.FileMode) error {
+	_, missing := os.Lstat(path)
+	err := r.replace(path, data, mode)
+	if err == nil && errors.Is(missing, fs.ErrNotExist) {
+		r.log.Warn("made the neighbour's key file for this user alone: let the neighbour read it (chgrp to its group, chmod 640), "+
+			"which stays, then let it load the keys", "file", path)
+	}
+	return err
 }
 
 func diskFails(err error) bool {

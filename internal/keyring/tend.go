@@ -108,7 +108,7 @@ func (r *Ring) record(set *KeySet) error {
 func (r *Ring) publish() *KeySet {
 	p, set := r.policy.Load(), r.set.Load()
 	if p.neighbour != nil {
-		err := p.neighbour.write(set, r.replace)
+		err := p.neighbour.write(set, r.replaceNeighbour)
 		r.states.neighbour.set(r.log, slog.LevelError, err != nil, neighbourBehind, "error", err)
 		if err != nil {
 			return set
