@@ -8,7 +8,8 @@ import (
 	"net/netip"
 )
 
-// network is what one customer commonly controls, and so the unit of every limit: an IPv4 address or an IPv6 /64.
+// network is what one customer commonly controls, and so the unit of every limit: an IPv4 address, an IPv6 /64, or one
+// link-local address.
 type network struct {
 	bits uint64
 	ipv6 bool
@@ -20,5 +21,8 @@ func networkOf(addr netip.Addr) network {
 		return network{bits: uint64(binary.BigEndian.Uint32(b[:]))}
 	}
 	b := addr.As16()
+	if addr.IsLinkLocalUnicast() { // all hosts of a link share fe80::/64: who one is stands in the other half
+		return network{bits: binary.BigEndian.Uint64(b[8:]), ipv6: true}
+	}
 	return network{bits: binary.BigEndian.Uint64(b[:8]), ipv6: true}
 }

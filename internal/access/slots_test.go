@@ -59,3 +59,13 @@ func TestSlotsResizeKeepsWhatIsHeld(t *testing.T) {
 		t.Errorf("a second slot of two: %v", err)
 	}
 }
+
+func TestLinkLocalHostsAreApart(t *testing.T) {
+	one, other := netip.MustParseAddr("fe80::1%eth0"), netip.MustParseAddr("fe80::2%eth0")
+	if networkOf(one) == networkOf(other) {
+		t.Error("two hosts of a link are one network")
+	}
+	if networkOf(netip.MustParseAddr("2001:db8::1")) != networkOf(netip.MustParseAddr("2001:db8::2")) {
+		t.Error("two addresses of a /64 are two networks")
+	}
+}
