@@ -163,7 +163,7 @@ func (f *Files) follow(w *watch) *pair {
 	if changed || err.Error() != w.broken { // once per change
 		w.broken = err.Error()
 		f.metrics.reloaded(false)
-		f.log.Error("the changed certificate cannot be used, the one from before stays", "err", err)
+		f.log.Error("the changed certificate cannot be used, the one from before stays", "error", err)
 	}
 	return nil
 }

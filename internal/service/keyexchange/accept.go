@@ -29,12 +29,12 @@ func (s *Server) accept(ctx context.Context, l net.Listener, work *sync.WaitGrou
 			s.metrics.acceptErrors.Inc()
 			if now := time.Now(); logged.IsZero() || now.Sub(logged) > shortageLog {
 				logged = now
-				s.log.Error("no more connections can be accepted for now; raise LimitNOFILE or lower keyexchange.max-connections", "err", err)
+				s.log.Error("no more connections can be accepted for now; raise LimitNOFILE or lower keyexchange.max-connections", "error", err)
 			}
 			pause(ctx, shortagePause)
 		case isPeers(err):
 			s.metrics.acceptErrors.Inc()
-			s.log.Debug("a connection was lost before it was accepted", "err", err)
+			s.log.Debug("a connection was lost before it was accepted", "error", err)
 		default:
 			return err
 		}

@@ -165,6 +165,6 @@ func (s *Server) handle(e *exchange) {
 func (s *Server) count(from netip.Addr, v Verdict, err error) {
 	s.metrics.connections[v].Inc()
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
-		s.log.Debug("connection ended", "from", from, "verdict", v.String(), "err", err)
+		s.log.Debug("connection ended", "from", from, "verdict", v.String(), "error", err)
 	}
 }
