@@ -3,6 +3,7 @@ GO        ?= go
 STATIC    := CGO_ENABLED=0
 FUZZTIME  ?= 2s
 LDFLAGS   := -s -w
+SOURCES   := bench cmd internal protocol test
 TOOL      := $(GO) tool -modfile=tools/go.mod
 
 .PHONY: help build run test check vet race fuzz interop peers bench clean
@@ -14,7 +15,8 @@ build: ## bin/ntptsd and bin/ntptsctl, static
 	$(STATIC) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 run: build ## a complete server with its own throw-away CA, and an authenticated answer from it
-	$(GO) run ./test/demo
+	@$(STATIC) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o .cache/demo ./test/demo
+	@exec .cache/demo
 
 test: ## everything that needs no root and no other daemon
 	$(GO) test ./...
@@ -22,7 +24,7 @@ test: ## everything that needs no root and no other daemon
 check: test vet race fuzz interop ## test, vet, staticcheck, race, short fuzz, real daemons
 
 vet: ## gofmt, vet, staticcheck
-	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "run gofmt -w on:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	@test -z "$$(gofmt -l $(SOURCES))" || { echo "run gofmt -w on:"; gofmt -l $(SOURCES); exit 1; }
 	$(GO) vet ./...
 	GOOS=freebsd $(GO) vet ./internal/... ./protocol/...
 	$(TOOL) staticcheck ./...

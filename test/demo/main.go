@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -44,18 +45,28 @@ stratum = 3
 
 [management]
 socket = "{{.Dir}}/control.sock"
+
+[log]
+format = "text"
 `))
 
 var next = template.Must(template.New("").Parse(`
 ntptsd serves until ^C. In another terminal, from this folder:
 
-  {{.Client}} probe --ca {{.Dir}}/ca.pem localhost:{{.KE}}            the same again; --json, --count 5
-  {{.Client}} probe --plain localhost:{{.NTP}}                   NTP without NTS
-  {{.Client}} probe localhost:{{.KE}}                                 what a client says that does not trust the CA
-  curl --unix-socket {{.Dir}}/control.sock http://ntptsd/metrics     what it counts
-  cat {{.Dir}}/ntptsd.toml                                       how it is set up
-  chronyd -x -d 'server localhost nts ntsport {{.KE}} port {{.NTP}}' 'ntstrustedcerts {{.Dir}}/ca.pem' 'port 0' 'cmdport 0' 'pidfile {{.Dir}}/chronyd.pid'
-                                                                 a real client (as root; -x leaves the clock alone)
+  # the same again; try --json and --count 5, too
+  {{.Client}} probe --ca {{.Dir}}/ca.pem localhost:{{.KE}}
+
+  # NTP without NTS, and a client that does not trust the CA
+  {{.Client}} probe --plain localhost:{{.NTP}}
+  {{.Client}} probe localhost:{{.KE}}
+
+  # what it counts, and how it is set up
+  curl --unix-socket {{.Dir}}/control.sock http://ntptsd/metrics
+  cat {{.Dir}}/ntptsd.toml
+
+  # a real client, for root; -x leaves the clock alone, and "Selected source" means that it synchronises
+  chronyd -x -d -u root 'server localhost iburst nts ntsport {{.KE}} port {{.NTP}}' 'ntstrustedcerts {{.Dir}}/ca.pem' \
+    'port 0' 'cmdport 0' 'bindcmdaddress /' 'pidfile {{.Dir}}/chronyd.pid'
 
 `))
 
@@ -69,13 +80,13 @@ type place struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "make run: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "ntptsd-demo-")
 	if err != nil {
 		return err
@@ -99,7 +110,7 @@ func run(ctx context.Context) error {
 		daemon.Process.Signal(syscall.SIGTERM)
 		<-ended
 	}()
-	if err := show(ctx, p, ended); err != nil {
+	if err := show(ctx, p, out); err != nil {
 		return err
 	}
 	select {
@@ -176,15 +187,15 @@ func waitReady(ctx context.Context, p place, ended <-chan struct{}) error {
 }
 
 // show runs the probe for everybody to see.
-func show(ctx context.Context, p place, ended <-chan struct{}) error {
+func show(ctx context.Context, p place, out io.Writer) error {
 	args := []string{"probe", "--ca", filepath.Join(p.Dir, "ca.pem"), fmt.Sprintf("localhost:%d", p.KE)}
-	fmt.Printf("\n$ %s %s\n", clientPath, strings.Join(args, " "))
+	fmt.Fprintf(out, "\n$ %s %s\n", clientPath, strings.Join(args, " "))
 	c := exec.CommandContext(ctx, clientPath, args...)
-	c.Stdout, c.Stderr = os.Stdout, os.Stderr
+	c.Stdout, c.Stderr = out, os.Stderr
 	if err := c.Run(); err != nil {
 		return fmt.Errorf("the probe failed: %w", err)
 	}
-	return next.Execute(os.Stdout, p)
+	return next.Execute(out, p)
 }
 
 func freePort(first int, free func(string) bool) (int, error) {
