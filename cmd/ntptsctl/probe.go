@@ -143,7 +143,13 @@ func splitTarget(target string) (host string, port uint16, err error) {
 		if _, err := netip.ParseAddr(inside); left != right || err != nil && (left || strings.Contains(inside, ":")) {
 			return "", 0, fmt.Errorf("%s: an IPv6 address with a port is written [ADDRESS]:PORT", target)
 		}
-		return inside, 0, nil
+		host, text = inside, ""
+	}
+	if host == "" {
+		return "", 0, fmt.Errorf("%q: a name or an address of whom to probe", target)
+	}
+	if err != nil {
+		return host, 0, nil
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n == 0 {

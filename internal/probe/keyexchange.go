@@ -39,11 +39,16 @@ func exchangeKeys(ctx context.Context, o Options) (*session, *KE, netip.AddrPort
 		return nil, nil, none, err
 	}
 	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })
+	defer stop()
 	state := conn.ConnectionState()
 	if state.NegotiatedProtocol != ntske.ALPN {
 		return nil, nil, none, fmt.Errorf("probe: the server did not select %q by ALPN: this port does not speak NTS-KE", ntske.ALPN)
 	}
 	resp, err := ask(conn, o.offered())
+	if err != nil && ctx.Err() != nil {
+		return nil, nil, none, fmt.Errorf("probe: the key exchange did not end: %w", context.Cause(ctx))
+	}
 	if err != nil {
 		return nil, nil, none, err
 	}
@@ -61,6 +66,9 @@ func exchangeKeys(ctx context.Context, o Options) (*session, *KE, netip.AddrPort
 		host = netip.MustParseAddrPort(ke.Address).Addr().String()
 	}
 	server, err := resolve(ctx, host, orPort(resp.Port, ntpPort))
+	if err != nil && resp.Server != "" { // the server's fault, not the asker's: no DNSError to be matched
+		err = fmt.Errorf("probe: the key exchange sends its clients to %q, which cannot be resolved: %v", resp.Server, err)
+	}
 	return s, ke, server, err
 }
 
@@ -85,9 +93,6 @@ func dial(ctx context.Context, o Options) (*tls.Conn, error) {
 	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(o.Host, strconv.Itoa(int(kePort(o)))))
 	if err != nil {
 		return nil, err
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		conn.SetDeadline(deadline)
 	}
 	return conn.(*tls.Conn), nil
 }
@@ -153,7 +158,7 @@ func describe(state *tls.ConnectionState, resp ntske.Response, took time.Duratio
 		Port:       resp.Port,
 	}
 	if cert := earliestExpiry(state.VerifiedChains); cert != nil {
-		ke.Expires, ke.ExpiresOf = cert.NotAfter, cert.Subject.String()
+		ke.Expires, ke.ExpiresOf = cert.NotAfter, printable(cert.Subject.String())
 	}
 	return ke
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/ntptsd/ntptsd/protocol/ntp"
 )
@@ -55,6 +56,27 @@ func TestJudge(t *testing.T) {
 	}
 	if s, found := Judge(reportWith(100, days(0.1)), Limits{}, Limits{}, now); s != OK {
 		t.Errorf("with all limits off: %v %v", s, found)
+	}
+}
+
+// A server chooses the names in its certificate, and must not write lines of its own with them.
+func TestNothingOfAServersReachesTheTerminalRaw(t *testing.T) {
+	r := reportWith(0, now)
+	r.KeyExchange.ExpiresOf = "CN=a\x1b]0;pwned\x07\nOK: fake"
+	r.Err = errors.New("certificate is valid for \u2028OK: fake\x9b")
+	_, found := Judge(r, Limits{Days: 14}, Limits{}, now)
+	if len(found) != 2 {
+		t.Fatalf("%d findings, want 2: %v", len(found), found)
+	}
+	for _, f := range found {
+		for _, c := range f.Text {
+			if !unicode.IsPrint(c) {
+				t.Errorf("%q has %q in it", f.Text, c)
+			}
+		}
+	}
+	if got, want := printable("CN=t\n\x1b.example, O=Zeitgeber Köln"), `CN=t\n\x1b.example, O=Zeitgeber Köln`; got != want {
+		t.Errorf("printable: %s, want %s", got, want)
 	}
 }
 

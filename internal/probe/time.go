@@ -34,7 +34,7 @@ func exchange(ctx context.Context, conn *net.UDPConn, s *session, n int) (Exchan
 		case err == nil:
 			return e, nil
 		case ctx.Err() != nil:
-			return e, fmt.Errorf("%w (%v)", ErrNoAnswer, context.Cause(ctx))
+			return e, fmt.Errorf("%w (%w)", ErrNoAnswer, context.Cause(ctx))
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			lastErr = ErrNoAnswer
 		case errors.Is(err, syscall.ECONNREFUSED):
