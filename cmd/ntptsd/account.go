@@ -83,12 +83,24 @@ func lockState(dir string, to *account) (io.Closer, error) {
 		return lock, advise(dir, err)
 	}
 	if f, ok := lock.(*os.File); ok { // the next start may be the account's own
-		if err := f.Chown(to.uid, to.gid); err != nil {
+		if err := giveAway(f, to); err != nil {
 			lock.Close()
 			return nil, fmt.Errorf("state-directory: %w", err)
 		}
 	}
 	return lock, nil
+}
+
+// giveAway changes the owner of the lock, which must be nothing but that: a link to somebody's file is not given away.
+func giveAway(f *os.File, to *account) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); !ok || s.Nlink != 1 || s.Size != 0 || !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not an empty file of its own: remove it", f.Name())
+	}
+	return f.Chown(to.uid, to.gid)
 }
 
 // advise adds to a refusal what to do about it.
@@ -106,7 +118,7 @@ func (a *account) makeState(dir string) error {
 		if err := durable.MakeFolder(dir, 0o700); err != nil || a == nil {
 			return err
 		}
-		return os.Chown(dir, a.uid, a.gid)
+		return os.Lchown(dir, a.uid, a.gid)
 	case err != nil || a == nil:
 		return err
 	}

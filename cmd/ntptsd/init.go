@@ -77,7 +77,7 @@ func (b *beginning) begin(out io.Writer) error {
 	if err := b.refuseToOverwrite(files); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(b.Dir, 0o755); err != nil {
+	if err := makeFolder(b.Dir); err != nil {
 		return fmt.Errorf("%w; run as root, or name another folder with --dir", err)
 	}
 	if err := b.write(files, owner); err != nil {
@@ -87,6 +87,19 @@ func (b *beginning) begin(out io.Writer) error {
 		fmt.Fprintf(out, "%-14s %s\n", f.name, f.what)
 	}
 	fmt.Fprintf(out, nextSteps, b.Dir, b.Names[0])
+	return nil
+}
+
+// makeFolder makes the folder for everybody to enter, whatever the umask: the daemon may run as another user.
+func makeFolder(dir string) error {
+	const mode = 0o755
+	_, missing := os.Lstat(dir)
+	if err := os.MkdirAll(dir, mode); err != nil {
+		return err
+	}
+	if errors.Is(missing, fs.ErrNotExist) {
+		return os.Chmod(dir, mode)
+	}
 	return nil
 }
 
@@ -141,7 +154,7 @@ func (b *beginning) write(files []newFile, owner *account) error {
 		path := filepath.Join(b.Dir, f.name)
 		err := durable.WriteFile(path, f.data, f.mode)
 		if err == nil && f.daemons && owner != nil {
-			err = os.Chown(path, owner.uid, owner.gid)
+			err = os.Lchown(path, owner.uid, owner.gid)
 		}
 		if err != nil {
 			for _, g := range files[:i+1] {

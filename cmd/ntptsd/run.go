@@ -22,6 +22,7 @@ const gcPercent = 400
 func runDaemon(path string) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // before anything else: its default is to kill
+	signal.Ignore(syscall.SIGPIPE)        // or the next line of the log kills us when its reader has gone
 	cfg, err := load(path)
 	if err != nil {
 		return failure{err: err, code: exitConfiguration}
@@ -79,6 +80,9 @@ func (r *reload) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.hangup:
+			if ctx.Err() != nil { // both were ready: what ends does not begin again
+				return nil
+			}
 			if err := r.take(); err != nil {
 				r.log.Error("reload refused, the configuration from before goes on", "error", err)
 			}
