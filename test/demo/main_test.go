@@ -3,10 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/ntptsd/ntptsd/test/build"
 )
 
 // screen is where the demonstration writes; cancel is ^C, pressed as soon as it serves.
@@ -25,8 +26,8 @@ func (s *screen) Write(b []byte) (int, error) {
 // What "make run" promises: an authenticated answer, what to try next, and nothing left behind.
 func TestDemonstration(t *testing.T) {
 	dir := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "bin")+"/", "../../cmd/...").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if err := build.Into(filepath.Join(dir, "bin"), "../.."); err != nil {
+		t.Fatal(err)
 	}
 	t.Chdir(dir)
 	t.Setenv("TMPDIR", dir)

@@ -8,38 +8,21 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/ntptsd/ntptsd/test/build"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 const readyWithin = 20 * time.Second
 
-var bin string // where the binaries under test are
-
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "ntptsd-scripts-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		build := exec.Command("go", "build", "-o", dir, "../../cmd/...")
-		build.Stdout, build.Stderr = os.Stderr, os.Stderr
-		if err := build.Run(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		bin = dir
-		return m.Run()
-	}())
-}
-
 func TestScripts(t *testing.T) {
+	bin := t.TempDir()
+	if err := build.Into(bin, "../.."); err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
