@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -76,5 +78,23 @@ func TestSystemdIsToldOfReloads(t *testing.T) {
 	}
 	if got := told(t, conn); got != "READY=1" {
 		t.Errorf("told %q after the reload", got)
+	}
+}
+
+// A service manager that has stopped reading must not keep us from ending.
+func TestFullNotifySocketDoesNotHoldUsUp(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for range 10000 { // the kernel's queue is far shorter
+		if err = tell(socket, "READY=1"); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the queue is full: %v, want a deadline that was exceeded", err)
 	}
 }
