@@ -22,24 +22,18 @@ type Request struct {
 	Port      uint16    // record 7, 0 if absent
 }
 
-// requestParser counts what may come once only.
-type requestParser struct {
-	Request
-	protocols, aeads, servers, ports int
-}
-
 // ParseRequest reads a whole message and judges it as RFC 8915 section 4 wants; the error is an ErrorCode. As with
 // chronyd the first offending record wins, and what is missing or doubled is judged after all records.
 func ParseRequest(b []byte) (Request, error) {
 	if len(b) > maxRequest {
 		return Request{}, ErrorBadRequest
 	}
-	var p requestParser
+	var p negotiated
 	for r, err := range Records(b) {
 		if err != nil {
 			return Request{}, ErrorBadRequest
 		}
-		if err := p.take(r); err != nil {
+		if err := p.takeRequest(r); err != nil {
 			return Request{}, err
 		}
 	}
@@ -52,38 +46,18 @@ func ParseRequest(b []byte) (Request, error) {
 	return p.Request, nil
 }
 
-func (p *requestParser) take(r Record) error {
-	ok := true
-	switch r.Type {
-	case NextProtocol:
-		p.protocols++
-		p.Protocols, ok = readIDs(p.Protocols, r.Body)
-		ok = ok && r.Critical && len(r.Body) > 0
-	case AEADAlgorithm:
-		p.aeads++
-		p.AEADs, ok = readIDs(p.AEADs, r.Body)
-		ok = ok && len(r.Body) > 0
-	case ServerName:
-		// Clients should not set the critical bit here and in ServerPort; chronyd's server then answers error 0 because
-		// it does not know the records. We do know them.
-		p.servers++
-		p.Server = string(r.Body)
-		ok = validServer(r.Body)
-	case ServerPort:
-		p.ports++
-		p.Port, ok = readPort(r.Body)
-	case CompliantExporter:
-		p.Compliant = true
-		ok = len(r.Body) == 0
-	case ErrorRecord, WarningRecord, NewCookie: // a server's only
-		ok = false
-	default:
-		if r.Critical {
-			return ErrorUnrecognized
+// takeRequest judges a record as it comes in a request.
+func (n *negotiated) takeRequest(r Record) error {
+	switch known, ok := n.take(r); {
+	case known && ok:
+		if len(r.Body) == 0 && (r.Type == NextProtocol || r.Type == AEADAlgorithm) {
+			return ErrorBadRequest // only a server may have nothing in common
 		}
-	}
-	if !ok {
+		return nil
+	case known, r.Type == ErrorRecord, r.Type == WarningRecord, r.Type == NewCookie: // the last three are a server's only
 		return ErrorBadRequest
+	case r.Critical:
+		return ErrorUnrecognized
 	}
 	return nil
 }

@@ -66,10 +66,19 @@ func (r *Response) AppendTo(b []byte) []byte {
 // AppendError appends the 10 octets of an error response.
 func AppendError(b []byte, c ErrorCode) []byte { return appendEnd(appendIDs(b, ErrorRecord, c)) }
 
-// responseParser counts what may come once only.
+// responseParser adds what a server only says.
 type responseParser struct {
-	Response
-	protocols, aeads, servers, ports int
+	negotiated
+	cookies [][]byte
+	failed  *ErrorCode
+	warning *uint16
+}
+
+func (p *responseParser) response() Response {
+	return Response{
+		Protocols: p.Protocols, AEADs: p.AEADs, Compliant: p.Compliant, Server: p.Server, Port: p.Port,
+		Cookies: p.cookies, Error: p.failed, Warning: p.warning,
+	}
 }
 
 // ParseResponse reads a whole response as a client. With a nil error it has NTPv4, one AEAD and cookies (aliasing b); that
@@ -81,44 +90,28 @@ func ParseResponse(b []byte) (Response, error) {
 	var p responseParser
 	for r, err := range Records(b) {
 		if err == nil {
-			err = p.take(r)
+			err = p.takeResponse(r)
 		}
 		if err != nil {
-			return p.Response, err
+			return p.response(), err
 		}
 	}
-	return p.Response, p.judge()
+	return p.response(), p.judge()
 }
 
-func (p *responseParser) take(r Record) error {
-	ok := true
-	switch r.Type {
-	case NextProtocol:
-		p.protocols++
-		p.Protocols, ok = readIDs(p.Protocols, r.Body)
-		ok = ok && r.Critical
-	case AEADAlgorithm:
-		p.aeads++
-		p.AEADs, ok = readIDs(p.AEADs, r.Body)
-	case ErrorRecord:
+func (p *responseParser) takeResponse(r Record) error {
+	known, ok := p.take(r)
+	switch {
+	case known:
+	case r.Type == ErrorRecord:
 		return p.takeError(r)
-	case WarningRecord:
+	case r.Type == WarningRecord:
 		return p.takeWarning(r)
-	case NewCookie:
+	case r.Type == NewCookie:
 		ok = 0 < len(r.Body) && len(r.Body) <= maxCookieLen && len(r.Body)%4 == 0
-		if len(p.Cookies) < MaxCookies {
-			p.Cookies = append(p.Cookies, r.Body)
+		if len(p.cookies) < MaxCookies {
+			p.cookies = append(p.cookies, r.Body)
 		}
-	case ServerName:
-		p.servers++
-		p.Server = string(r.Body)
-		ok = validServer(r.Body)
-	case ServerPort:
-		p.ports++
-		p.Port, ok = readPort(r.Body)
-	case CompliantExporter:
-		p.Compliant = true
-		ok = len(r.Body) == 0
 	default:
 		ok = !r.Critical
 	}
@@ -135,7 +128,7 @@ func (p *responseParser) takeError(r Record) error {
 		return fmt.Errorf("%w: error record of %d octets", ErrResponse, len(r.Body))
 	}
 	c := ErrorCode(code)
-	p.Error = &c
+	p.failed = &c
 	return c
 }
 
@@ -146,7 +139,7 @@ func (p *responseParser) takeWarning(r Record) error {
 	if !s.ReadUint16(&code) || !s.Empty() {
 		return fmt.Errorf("%w: warning record of %d octets", ErrResponse, len(r.Body))
 	}
-	p.Warning = &code
+	p.warning = &code
 	return fmt.Errorf("%w: unknown warning %d", ErrResponse, code)
 }
 
@@ -165,7 +158,7 @@ func (p *responseParser) judge() error {
 		return ErrNoAEAD
 	case len(p.AEADs) > 1:
 		return fmt.Errorf("%w: %d AEADs instead of one", ErrResponse, len(p.AEADs))
-	case len(p.Cookies) == 0:
+	case len(p.cookies) == 0:
 		return fmt.Errorf("%w: no cookies", ErrResponse)
 	}
 	return nil
