@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 
 	"github.com/ntptsd/ntptsd/internal/config"
@@ -83,16 +82,7 @@ func echo(u *sockets.UDP) error {
 }
 
 func echoConfig(addr string) (*config.Config, error) {
-	f, err := os.CreateTemp("", "ntptsd-bench-*.toml")
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(f.Name())
-	fmt.Fprintf(f, "[timeserver]\nlisten = [%q]\n[clock]\nsource = \"fixed\"\n", addr)
-	if err := f.Close(); err != nil {
-		return nil, err
-	}
-	return config.Load(f.Name())
+	return config.Parse("echo", fmt.Appendf(nil, "[timeserver]\nlisten = [%q]\n", addr))
 }
 
 func freeTCP() (string, error) {
