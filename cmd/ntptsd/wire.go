@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -21,7 +22,7 @@ import (
 
 // wire makes every part, hands each what it needs, and adds those that live. This is the one place that knows them all.
 func wire(cfg *config.Config, set *sockets.Set, level *slog.LevelVar, log *slog.Logger) (*daemon.Daemon, error) {
-	tellTimePort(cfg, set)
+	tellTimePort(cfg, set.Time)
 	clock, err := clockstate.New(cfg, log)
 	if err != nil {
 		return nil, err
@@ -68,25 +69,22 @@ func wire(cfg *config.Config, set *sockets.Set, level *slog.LevelVar, log *slog.
 func loadFor(path string, set *sockets.Set) (*config.Config, error) {
 	cfg, err := load(path)
 	if err == nil {
-		tellTimePort(cfg, set)
+		tellTimePort(cfg, set.Time)
 	}
 	return cfg, err
 }
 
-// tellTimePort lets key exchange tell the port on which our time server really listens: the configuration does not know
-// what was inherited, or chosen by the kernel.
-func tellTimePort(cfg *config.Config, set *sockets.Set) {
-	const usual = 123
+// tellTimePort lets key exchange tell the port on which our own time server listens, unless the configuration says what to
+// tell. Only the sockets know it: they may be inherited, or their ports chosen by the kernel.
+func tellTimePort[S interface{ LocalAddr() netip.AddrPort }](cfg *config.Config, listening []S) {
+	const usual = 123 // where clients look anyway
 	x := cfg.KeyExchange
-	if x == nil || x.NTPServer != "" || x.NTPPort != 0 || len(set.Time) == 0 {
-		return
+	if x == nil || x.NTPServer != "" || x.NTPPort != 0 || len(listening) == 0 {
+		return // of another machine's port we know nothing
 	}
-	for _, u := range set.Time {
-		if u.LocalAddr().Port() == usual {
-			return
-		}
+	if !slices.ContainsFunc(listening, func(s S) bool { return s.LocalAddr().Port() == usual }) {
+		x.NTPPort = listening[0].LocalAddr().Port()
 	}
-	x.NTPPort = set.Time[0].LocalAddr().Port()
 }
 
 func logListening(set *sockets.Set, log *slog.Logger) {

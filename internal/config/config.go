@@ -41,7 +41,8 @@ type KeyExchange struct {
 	LegacyGCMSIV bool `toml:"legacy-gcm-siv"`
 	// NTPServer is told to clients as record 6: a name or an address. Default: not told, the same host.
 	NTPServer string `toml:"ntp-server"`
-	// NTPPort is told to clients as record 7. Default: the time server's port, if that is not 123.
+	// NTPPort is told to clients as record 7. Default, 0 here: the port of our own time server's sockets, if that is not
+	// 123. What these are only the process knows: they may be inherited.
 	NTPPort uint16 `toml:"ntp-port"`
 
 	// Allow and Deny judge the client's address; the longest matching prefix wins, Deny on a tie. Default: everybody.

@@ -122,24 +122,6 @@ func TestDefaultsThatDependOnOthers(t *testing.T) {
 	}
 }
 
-func TestToldPort(t *testing.T) {
-	for _, c := range []struct {
-		text string
-		want uint16
-	}{
-		{exchange, 0},
-		{exchange + "[timeserver]", 0},
-		{exchange + "[timeserver]\nlisten=['[::]:10123']", 10123},
-		{exchange + "[timeserver]\nlisten=['[::]:10123', '[::1]:123']", 0},
-		{exchange + "ntp-port = 99\n[timeserver]\nlisten=['[::]:10123']", 99},
-		{exchange + "ntp-server = 'time.example.org'\n[timeserver]\nlisten=['[::]:10123']", 0},
-	} {
-		if got := parsed(t, c.text).KeyExchange.NTPPort; got != c.want {
-			t.Errorf("%s\ntells port %d, want %d", c.text, got, c.want)
-		}
-	}
-}
-
 func TestTimeServerThatClientsAreTold(t *testing.T) {
 	for server, valid := range map[string]bool{
 		"time.example.org": true, "192.0.2.1": true, "2001:db8::1": true, "localhost": true, "3com.example": true,

@@ -103,21 +103,4 @@ func (c *Config) deriveKeyExchange(d dialect, given func(key string) bool) {
 			x.AEADs = []uint16{aesSIVCMAC256}
 		}
 	}
-	// A port is told for our own time server only: of another machine's we know nothing.
-	if !given("keyexchange.ntp-port") && x.NTPServer == "" && c.TimeServer != nil {
-		x.NTPPort = toldPort(c.TimeServer.Listen)
-	}
-}
-
-// toldPort is the port that clients must be told: 0 if one of them is where they look anyway.
-func toldPort(listen []netip.AddrPort) uint16 {
-	for _, a := range listen {
-		if a.Port() == timePort {
-			return 0
-		}
-	}
-	if len(listen) == 0 {
-		return 0
-	}
-	return listen[0].Port()
 }
