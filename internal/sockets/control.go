@@ -2,13 +2,10 @@ package sockets
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"syscall"
 )
 
@@ -18,8 +15,8 @@ const (
 )
 
 // listenControl opens the control socket at path. A socket file that nobody answers on is a dead daemon's and is
-// replaced. account, if any and we are root, gets it, since it serves there after the rights are dropped.
-func listenControl(path, account string) (net.Listener, error) {
+// replaced.
+func listenControl(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), controlDirectory); err != nil {
 		return nil, err
 	}
@@ -31,7 +28,7 @@ func listenControl(path, account string) (net.Listener, error) {
 		return nil, err
 	}
 	// The umask leaves others nothing to write to, so that chmod only ever opens further, for the group.
-	if err := errors.Join(os.Chmod(path, controlMode), giveTo(path, account)); err != nil {
+	if err := os.Chmod(path, controlMode); err != nil {
 		l.Close()
 		return nil, err
 	}
@@ -57,24 +54,4 @@ func removeStale(path string) error {
 		return err
 	}
 	return os.Remove(path)
-}
-
-// giveTo makes account the owner of the socket.
-func giveTo(path, account string) error {
-	if account == "" || os.Geteuid() != 0 {
-		return nil
-	}
-	u, err := user.Lookup(account)
-	if err != nil {
-		return fmt.Errorf("user = %q: %w", account, err)
-	}
-	uid, err := strconv.Atoi(u.Uid)
-	if err != nil {
-		return fmt.Errorf("user = %q has the id %q, which is no number", account, u.Uid)
-	}
-	gid, err := strconv.Atoi(u.Gid)
-	if err != nil {
-		return fmt.Errorf("user = %q has the group %q, which is no number", account, u.Gid)
-	}
-	return os.Chown(path, uid, gid)
 }

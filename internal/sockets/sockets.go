@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 
 	"github.com/ntptsd/ntptsd/internal/config"
 )
@@ -19,6 +20,7 @@ type Set struct {
 	Control     net.Listener // nil: no control socket
 
 	controlPath string
+	controlMade bool // by us: not inherited
 }
 
 // Open inherits or opens what cfg names, all or nothing.
@@ -98,10 +100,19 @@ func (s *Set) openControl(cfg *config.Config, from *inheritance) (err error) {
 	if s.Control = from.takeUnix(); s.Control != nil {
 		return nil
 	}
-	if s.Control, err = listenControl(cfg.Management.Socket, cfg.User); err != nil {
+	if s.Control, err = listenControl(cfg.Management.Socket); err != nil {
 		return fmt.Errorf("management.socket: %w", explain(cfg.Management.Socket, err))
 	}
+	s.controlMade = true
 	return nil
+}
+
+// GiveControl makes whom the daemon becomes the owner of the control socket; one that was inherited keeps its own.
+func (s *Set) GiveControl(uid, gid int) error {
+	if !s.controlMade {
+		return nil
+	}
+	return os.Lchown(s.controlPath, uid, gid)
 }
 
 // Close closes everything.
