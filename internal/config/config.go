@@ -18,10 +18,12 @@ type Config struct {
 	KeyExchange *KeyExchange `toml:"keyexchange"` // nil: no key exchange
 	TimeServer  *TimeServer  `toml:"timeserver"`  // nil: no time responder
 	Clock       Clock        `toml:"clock"`
-	KeyRing     KeyRing      `toml:"keyring"`
-	Monitoring  *Monitoring  `toml:"monitoring"`
-	Management  *Management  `toml:"management"`
-	Log         Log          `toml:"log"`
+	// KeyRing is the ring "default"; Rings are further ones by name, with the same keys.
+	KeyRing    KeyRing            `toml:"keyring"`
+	Rings      map[string]KeyRing `toml:"rings"`
+	Monitoring *Monitoring        `toml:"monitoring"`
+	Management *Management        `toml:"management"`
+	Log        Log                `toml:"log"`
 }
 
 // KeyExchange is the NTS-KE server, RFC 8915 section 4.
@@ -44,6 +46,16 @@ type KeyExchange struct {
 	// NTPPort is told to clients as record 7. Default, 0 here: the port of our own time server's sockets, if that is not
 	// 123. What these are only the process knows: they may be inherited.
 	NTPPort uint16 `toml:"ntp-port"`
+	// Servers are the targets: time servers that cookies are handed out for, instead of the one that NTPServer and NTPPort
+	// name. Default: that one, with the ring "default".
+	Servers []Target `toml:"server"`
+	// WhenNoneFit says what clients get while no target is fit: least-bad (clients judge a bad clock themselves), or error,
+	// NTS-KE error 2, which sends them away for hours. Default least-bad.
+	WhenNoneFit string `toml:"when-none-fit"`
+	// ProbeEvery is the time between two NTS probes of a target, 1s to 1h. Default 16s.
+	ProbeEvery Duration `toml:"probe-every"`
+	// MaxRootDistance is how far off a fit target's clock may be by its own account. Default 1s.
+	MaxRootDistance Duration `toml:"max-root-distance"`
 
 	// Allow and Deny judge the client's address; the longest matching prefix wins, Deny on a tie. Default: everybody.
 	Allow []netip.Prefix `toml:"allow"`
@@ -59,6 +71,24 @@ type KeyExchange struct {
 	TotalTimeout   Duration `toml:"total-timeout"`   // default 5s
 	// RateLimit judges connections per IPv4 /32 or IPv6 /64. Default: off.
 	RateLimit *RateLimit `toml:"rate-limit"`
+}
+
+// Target is a time server that opens cookies of one of our rings.
+type Target struct {
+	// Name is told to clients as record 6: a name or an address. Default: not told, the host of the key exchange.
+	Name string `toml:"name"`
+	// Port is the UDP port of the time server, told as record 7 unless it is 123. Default 123.
+	Port uint16 `toml:"port"`
+	// Ring seals the cookies. Default "default".
+	Ring string `toml:"ring"`
+	// AEADs narrow what keyexchange.aeads offers to what this target can speak. Default: all that the ring can carry.
+	AEADs []uint16 `toml:"aeads"`
+	// Weight is the share of clients beside the other targets', 1 to 1000. Default 1.
+	Weight int `toml:"weight"`
+	// Family is ipv4 or ipv6 for a target that only clients of that family reach, else any. Default any.
+	Family string `toml:"family"`
+	// Probe is ADDRESS:PORT where its health is looked at. Default: Name and Port, or 127.0.0.1 without a Name.
+	Probe string `toml:"probe"`
 }
 
 // Pair is a certificate chain and its private key, both PEM files.
@@ -103,8 +133,15 @@ type TimeRateLimit struct {
 
 // Clock says where leap, stratum and error bounds come from.
 type Clock struct {
-	// Source is kernel or fixed. Default kernel. (chrony, ntpd and auto come with a later version.)
+	// Source is kernel, chrony, ntpd, auto (which of the two answers at start and at reload, else the kernel) or fixed.
+	// Default kernel.
 	Source string `toml:"source"`
+	// ChronySocket is chronyd's command socket, asked first. Default /run/chrony/chronyd.sock.
+	ChronySocket string `toml:"chrony-socket"`
+	// ChronyAddress is where chronyd answers read-only commands over UDP, asked second. Default 127.0.0.1:323.
+	ChronyAddress netip.AddrPort `toml:"chrony-address"`
+	// NTPDAddress is where ntpd answers mode 6 requests. Default 127.0.0.1:123.
+	NTPDAddress netip.AddrPort `toml:"ntpd-address"`
 	// Stratum is what the kernel cannot know. Default 10; never 1 unless written here.
 	Stratum uint8 `toml:"stratum"`
 	// ReferenceID is one to four ASCII characters or an IPv4 address. Default 127.127.1.1.
@@ -115,16 +152,25 @@ type Clock struct {
 
 // KeyRing is the ring of cookie keys.
 type KeyRing struct {
-	// Dialect decides a cookie's bytes: native, chrony or ntpsec. Default native.
+	// Dialect decides a cookie's bytes: native, chrony, ntpsec or ntpdrs. Default native.
 	Dialect string `toml:"dialect"`
-	// Owner rotates the keys. Only ntptsd in this version. Default ntptsd.
+	// Owner rotates the keys: ntptsd, or neighbour, whose file is followed. Default ntptsd; with a neighbour-file of ntpsec,
+	// neighbour; ntpdrs has no other. Restart to change.
 	Owner string `toml:"owner"`
-	// File is our own, complete record. Default: keys in the state directory. Restart to change.
+	// File is our own, complete record. Default: keys in the state directory, for further rings keys-NAME. Restart to change.
 	File string `toml:"file"`
-	// NeighbourFile is written from the record in the neighbour's format. Default: none.
+	// NeighbourFile is the neighbour's key file: written from the record (owner ntptsd) or followed (owner neighbour).
+	// Default: none. Restart to change.
 	NeighbourFile string `toml:"neighbour-file"`
-	// NeighbourFormat is nks0 or nks1 (chrony) or ntpsec. Default: nks0 for chrony, ntpsec for ntpsec.
+	// NeighbourFormat is nks0 or nks1 (chrony), ntpsec or ntpdrs. Default: nks0, or nks1 for keys of AEAD 30, or the
+	// dialect's. Followed files may have any format of the dialect.
 	NeighbourFormat string `toml:"neighbour-format"`
+	// NeighbourSocket is the command socket of the chronyd that reads NeighbourFile and is told to (rekey), or none.
+	// Default: clock.chrony-socket. Dialect chrony, owner ntptsd only.
+	NeighbourSocket string `toml:"neighbour-socket"`
+	// NeighbourServer is ADDRESS:PORT of the time server that proves to know a key by answering a cookie under it before
+	// that key mints, or none: then a key counts as known one interval after it was written. Default 127.0.0.1:123.
+	NeighbourServer string `toml:"neighbour-server"`
 	// AEAD is the algorithm of new keys by IANA number. Default 15; chrony also 30, ntpsec also 16 and 17.
 	AEAD uint16 `toml:"aead"`
 	// RotateEvery is the time a key mints. Default 24h (chrony dialect 168h); at least 1s.

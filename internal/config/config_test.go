@@ -2,6 +2,8 @@ package config
 
 import (
 	"flag"
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,7 +99,10 @@ func TestDefaults(t *testing.T) {
 	if l := c.TimeServer.RateLimit; l.Burst != 8 || l.Leak != 2 || l.KoD || time.Duration(l.Interval) != time.Second {
 		t.Errorf("timeserver.rate-limit: %+v", l)
 	}
-	if got := c.Clock; got != (Clock{"kernel", 10, "127.127.1.1", Duration(time.Millisecond)}) {
+	if got := c.Clock; got != (Clock{
+		"kernel", DefaultChronySocket, netip.MustParseAddrPort("127.0.0.1:323"), netip.MustParseAddrPort("127.0.0.1:123"),
+		10, "127.127.1.1", Duration(time.Millisecond),
+	}) {
 		t.Errorf("clock: %+v", got)
 	}
 	if k := c.KeyRing; k.File != "/var/lib/ntptsd/keys" || k.Keep != 7 || time.Duration(k.RotateEvery) != 24*time.Hour || k.AEAD != 15 {
@@ -118,6 +123,68 @@ func TestDefaultsThatDependOnOthers(t *testing.T) {
 		}
 		if got := parsed(t, text).KeyExchange.AEADs; !slices.Equal(got, want) {
 			t.Errorf("aeads beside a neighbour's %q: %v, want %v", format, got, want)
+		}
+	}
+}
+
+// Beside another daemon, port 123 is that one's, and nobody asks on another port without NTS.
+func TestTimeServerBesideANeighbour(t *testing.T) {
+	for text, want := range map[string]string{
+		"[timeserver]": "[::]:123 true",
+		"[timeserver]\n[clock]\nsource = 'kernel'":                                          "[::]:123 true",
+		"[timeserver]\n[clock]\nsource = 'ntpd'":                                            "[::]:10123 false",
+		"[timeserver]\n[clock]\nsource = 'auto'":                                            "[::]:10123 false",
+		"[timeserver]\nplain = true\n[clock]\nsource = 'chrony'":                            "[::]:10123 true",
+		"[timeserver]\nlisten = ['192.0.2.1:123']\n[clock]\nsource = 'chrony'":              "192.0.2.1:123 true",
+		"[timeserver]\nlisten = ['192.0.2.1:4123']\n[clock]\nsource = 'chrony'":             "192.0.2.1:4123 false",
+		"[timeserver]\nlisten = ['192.0.2.1:123']\nplain = false\n[clock]\nsource = 'ntpd'": "192.0.2.1:123 false",
+	} {
+		c := parsed(t, text).TimeServer
+		if got := fmt.Sprint(c.Listen[0], " ", *c.Plain); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestRingsOfNeighbours(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                   "ntptsd 15 '' socket '' server ''",
+		"dialect = 'ntpsec'": "ntptsd 15 '' socket '' server ''",
+		"dialect = 'chrony'\nneighbour-file = '/n'":                              "ntptsd 15 'nks0' socket '/run/chrony/chronyd.sock' server '127.0.0.1:123'",
+		"dialect = 'chrony'\nneighbour-file = '/n'\naead = 30":                   "ntptsd 30 'nks1' socket '/run/chrony/chronyd.sock' server '127.0.0.1:123'",
+		"dialect = 'chrony'\nneighbour-file = '/n'\nneighbour-server = 'none'":   "ntptsd 15 'nks0' socket '/run/chrony/chronyd.sock' server 'none'",
+		"dialect = 'chrony'\nneighbour-file = '/n'\nowner = 'neighbour'":         "neighbour 15 'nks0' socket '' server ''",
+		"dialect = 'ntpsec'\nneighbour-file = '/n'":                              "neighbour 15 'ntpsec' socket '' server ''",
+		"dialect = 'ntpsec'\nneighbour-file = '/n'\nowner = 'ntptsd'\naead = 17": "ntptsd 17 'ntpsec' socket '' server '127.0.0.1:123'",
+		"dialect = 'ntpdrs'\nneighbour-file = '/n'":                              "neighbour 17 'ntpdrs' socket '' server ''",
+	} {
+		c := parsed(t, "[keyring]\n"+text+"\n[rings.second]\n"+strings.ReplaceAll(text, "/n", "/m"))
+		for name, file := range map[string]string{DefaultRing: "/var/lib/ntptsd/keys", "second": "/var/lib/ntptsd/keys-second"} {
+			k, ok := c.Ring(name)
+			got := fmt.Sprintf("%s %d '%s' socket '%s' server '%s'", k.Owner, k.AEAD, k.NeighbourFormat, k.NeighbourSocket, k.NeighbourServer)
+			if !ok || got != want || k.File != file {
+				t.Errorf("%s %q: %s in %s, want %s in %s", name, text, got, k.File, want, file)
+			}
+		}
+	}
+}
+
+func TestTargets(t *testing.T) {
+	c, err := Load("testdata/neighbours.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(c.KeyExchange.AEADs); got != "[15 16 17 30]" {
+		t.Errorf("offered are %s", got)
+	}
+	for i, want := range []string{
+		"this-host:10123 default [15 16 17 30] 1 any 127.0.0.1:10123",
+		"192.0.2.1 chrony [15] 3 ipv4 192.0.2.1:123",
+		"ntp2.example.net rust [15 17] 1 any 192.0.2.2:123",
+	} {
+		s := c.KeyExchange.Servers[i]
+		if got := fmt.Sprint(s.ID(), " ", s.Ring, " ", s.AEADs, " ", s.Weight, " ", s.Family, " ", s.Probe); got != want {
+			t.Errorf("target %d: %s, want %s", i, got, want)
 		}
 	}
 }

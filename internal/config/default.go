@@ -1,8 +1,12 @@
 package config
 
 import (
+	"cmp"
+	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -11,6 +15,9 @@ const (
 	DefaultPath           = "/etc/ntptsd/ntptsd.toml"
 	DefaultStateDirectory = "/var/lib/ntptsd"
 	DefaultSocket         = "/run/ntptsd/control.sock"
+	DefaultRing           = "default"
+	DefaultChronySocket   = "/run/chrony/chronyd.sock"
+	None                  = "none" // of neighbour-socket and neighbour-server
 
 	keyFile = "keys" // in the state directory
 )
@@ -20,6 +27,8 @@ const (
 	keyExchangePort = 4460
 	timePort        = 123
 	servicesPort    = 4461
+	chronyPort      = 323
+	besidePort      = 10123 // of our time server where a neighbour has 123
 )
 
 // Default is what an empty file means: every service off.
@@ -37,8 +46,11 @@ func (c *Config) setDefaults() {
 		Stratum:           10,
 		ReferenceID:       "127.127.1.1",
 		MinRootDispersion: Duration(time.Millisecond),
+		ChronySocket:      DefaultChronySocket,
+		ChronyAddress:     loopback(chronyPort),
+		NTPDAddress:       loopback(timePort),
 	}
-	c.KeyRing = KeyRing{Dialect: "native", Owner: "ntptsd", AEAD: aesSIVCMAC256}
+	c.KeyRing.setDefaults()
 	c.Log = Log{Level: "info", Format: "auto"}
 }
 
@@ -51,8 +63,17 @@ func (k *KeyExchange) setDefaults() {
 		HelloTimeout:            Duration(2 * time.Second),
 		RequestTimeout:          Duration(3 * time.Second),
 		TotalTimeout:            Duration(5 * time.Second),
+		WhenNoneFit:             "least-bad",
+		ProbeEvery:              Duration(16 * time.Second),
+		MaxRootDistance:         Duration(time.Second),
 	}
 }
+
+func (t *Target) setDefaults() {
+	*t = Target{Port: timePort, Ring: DefaultRing, Weight: 1, Family: "any"}
+}
+
+func (k *KeyRing) setDefaults() { *k = KeyRing{Dialect: "native"} }
 
 func (t *TimeServer) setDefaults() { *t = TimeServer{Listen: everywhere(timePort)} }
 
@@ -61,11 +82,14 @@ func (r *RateLimit) setDefaults() { *r = RateLimit{Burst: 8} }
 func (r *TimeRateLimit) setDefaults() { *r = TimeRateLimit{RateLimit: RateLimit{Burst: 8}, Leak: 2} }
 
 func (m *Monitoring) setDefaults() {
-	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	*m = Monitoring{Listen: []netip.AddrPort{netip.AddrPortFrom(loopback, servicesPort)}}
+	*m = Monitoring{Listen: []netip.AddrPort{loopback(servicesPort)}}
 }
 
 func (m *Management) setDefaults() { *m = Management{Socket: DefaultSocket} }
+
+func loopback(port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+}
 
 func everywhere(port uint16) []netip.AddrPort {
 	return []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Unspecified(), port)}
@@ -73,34 +97,138 @@ func everywhere(port uint16) []netip.AddrPort {
 
 // derive fills in the defaults that depend on other keys; given tells whether a key stands in a file.
 func (c *Config) derive(given func(key string) bool) {
-	k := &c.KeyRing
-	d, known := dialects(k.Dialect)
-	if known && !given("keyring.rotate-every") {
-		k.RotateEvery = d.rotateEvery
+	c.KeyRing.derive(c, "keyring", keyFile, given)
+	for name, k := range c.Rings {
+		k.derive(c, join("rings", name), keyFile+"-"+name, given)
+		c.Rings[name] = k
 	}
-	if known && !given("keyring.keep") {
-		k.Keep = d.keep
-	}
-	if known && k.NeighbourFile != "" && !given("keyring.neighbour-format") && len(d.formats) > 0 {
-		k.NeighbourFormat = d.formats[0]
-	}
-	if !given("keyring.file") {
-		k.File = filepath.Join(c.StateDirectory, keyFile)
-	}
-	if c.TimeServer != nil && c.TimeServer.Plain == nil {
-		c.TimeServer.Plain = new(true)
+	if c.TimeServer != nil {
+		c.TimeServer.derive(c.besideNeighbour(), given)
 	}
 	if c.KeyExchange != nil {
-		c.deriveKeyExchange(d, given)
+		c.deriveKeyExchange(given)
 	}
 }
 
-func (c *Config) deriveKeyExchange(d dialect, given func(key string) bool) {
-	x := c.KeyExchange
-	if !given("keyexchange.aeads") {
-		x.AEADs = d.carries
-		if c.KeyRing.NeighbourFormat == "nks0" { // chronyd before 4.4, which reads no other, cannot open AEAD 30's
-			x.AEADs = []uint16{aesSIVCMAC256}
+// besideNeighbour tells whether another daemon disciplines the clock, and so has port 123.
+func (c *Config) besideNeighbour() bool {
+	return c.Clock.Source == "chrony" || c.Clock.Source == "ntpd" || c.Clock.Source == "auto"
+}
+
+func (k *KeyRing) derive(c *Config, section, file string, given func(key string) bool) {
+	d, known := dialects(k.Dialect)
+	if !given(section + ".file") {
+		k.File = filepath.Join(c.StateDirectory, file)
+	}
+	if !given(section + ".owner") {
+		k.Owner = ownerNtptsd
+		if k.NeighbourFile != "" || d.onlyOwner {
+			k.Owner = cmp.Or(d.owner, ownerNtptsd)
 		}
 	}
+	if !known {
+		return
+	}
+	if !given(section + ".aead") {
+		k.AEAD = d.keys[0]
+	}
+	if !given(section + ".rotate-every") {
+		k.RotateEvery = d.rotateEvery
+	}
+	if !given(section + ".keep") {
+		k.Keep = d.keep
+	}
+	if k.NeighbourFile == "" || len(d.formats) == 0 {
+		return
+	}
+	if !given(section + ".neighbour-format") {
+		k.NeighbourFormat = d.formats[0]
+		if k.AEAD == aes128GCMSIV {
+			k.NeighbourFormat = "nks1" // nks0 takes one AEAD for all, and who reads no other has no AEAD 30
+		}
+	}
+	if k.Owner == ownerNtptsd && !given(section+".neighbour-server") {
+		k.NeighbourServer = loopback(timePort).String()
+	}
+	if k.Owner == ownerNtptsd && k.Dialect == "chrony" && !given(section+".neighbour-socket") {
+		k.NeighbourSocket = c.Clock.ChronySocket
+	}
+}
+
+// derive leaves port 123 to the neighbour, and on any other port answers with NTS only: nobody asks there without it.
+func (t *TimeServer) derive(besideNeighbour bool, given func(key string) bool) {
+	if besideNeighbour && !given("timeserver.listen") {
+		t.Listen = everywhere(besidePort)
+	}
+	if t.Plain == nil {
+		usual := func(a netip.AddrPort) bool { return a.Port() == timePort }
+		t.Plain = new(!besideNeighbour || slices.ContainsFunc(t.Listen, usual))
+	}
+}
+
+func (c *Config) deriveKeyExchange(given func(key string) bool) {
+	x := c.KeyExchange
+	if !given("keyexchange.aeads") {
+		x.AEADs = nil
+		for _, ring := range c.handedOut() {
+			for _, id := range ring.offers() {
+				if !slices.Contains(x.AEADs, id) {
+					x.AEADs = append(x.AEADs, id)
+				}
+			}
+		}
+	}
+	for i := range x.Servers {
+		t := &x.Servers[i]
+		if ring, ok := c.Ring(t.Ring); ok && len(t.AEADs) == 0 && !given(element("keyexchange.server", i)+".aeads") {
+			for _, id := range x.AEADs {
+				if slices.Contains(ring.offers(), id) {
+					t.AEADs = append(t.AEADs, id)
+				}
+			}
+		}
+		if t.Probe == "" {
+			t.Probe = net.JoinHostPort(cmp.Or(t.Name, t.here()), strconv.Itoa(int(t.Port)))
+		}
+	}
+}
+
+// handedOut are the rings that key exchange seals with.
+func (c *Config) handedOut() []KeyRing {
+	if len(c.KeyExchange.Servers) == 0 {
+		return []KeyRing{c.KeyRing}
+	}
+	var all []KeyRing
+	for _, t := range c.KeyExchange.Servers {
+		if k, ok := c.Ring(t.Ring); ok {
+			all = append(all, k)
+		}
+	}
+	return all
+}
+
+// Ring finds a ring by its name.
+func (c *Config) Ring(name string) (k KeyRing, ok bool) {
+	if name == DefaultRing {
+		return c.KeyRing, true
+	}
+	k, ok = c.Rings[name]
+	return k, ok
+}
+
+// here is where a target without a name is probed.
+func (t *Target) here() string {
+	if t.Family == "ipv6" {
+		return "::1"
+	}
+	return "127.0.0.1"
+}
+
+// ID is what the target is called in commands, metrics and logs.
+func (t *Target) ID() string {
+	name := cmp.Or(t.Name, "this-host")
+	if t.Port == timePort {
+		return name
+	}
+	return net.JoinHostPort(name, strconv.Itoa(int(t.Port)))
 }

@@ -51,6 +51,8 @@ func (r *report) value(v reflect.Value, name string, raw any) {
 		r.table(v, name, tree)
 	case reflect.Slice:
 		r.list(v, name, raw)
+	case reflect.Map:
+		r.named(v, name, raw)
 	default:
 		r.scalar(v, name, raw)
 	}
@@ -68,7 +70,34 @@ func (r *report) list(v reflect.Value, name string, raw any) {
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(list), len(list)))
 	for i, e := range list {
+		if d, ok := v.Index(i).Addr().Interface().(defaulter); ok {
+			d.setDefaults()
+		}
 		r.value(v.Index(i), element(name, i), e)
+	}
+}
+
+// named fills a map of sections by the names that the operator gives them. A later file adds to a section of the same name.
+func (r *report) named(v reflect.Value, name string, raw any) {
+	tree, ok := raw.(map[string]any)
+	if !ok {
+		r.add(name, show(raw), "must be tables with names, as in [%s.NAME]", name)
+		return
+	}
+	if len(tree) > maxNamed {
+		r.add(name, "", "has %d tables, at most %d are allowed", len(tree), maxNamed)
+		return
+	}
+	if v.IsNil() {
+		v.Set(reflect.MakeMap(v.Type()))
+	}
+	for _, key := range slices.Sorted(maps.Keys(tree)) {
+		one := fresh(v.Type().Elem()).Elem()
+		if old := v.MapIndex(reflect.ValueOf(key)); old.IsValid() {
+			one.Set(old)
+		}
+		r.value(one, join(name, key), tree[key])
+		v.SetMapIndex(reflect.ValueOf(key), one)
 	}
 }
 
@@ -196,8 +225,6 @@ func unknown(t reflect.Type, table, key string) string {
 // later knows the sections that are settled by name and not there yet.
 func later(section string) (instead string, ok bool) {
 	switch section {
-	case "rings":
-		return "further rings come with a later version; use [keyring]", true
 	case "certs":
 		return "comes with a later version; use keyexchange.certificate and keyexchange.key", true
 	case "access":

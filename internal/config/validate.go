@@ -11,8 +11,12 @@ import (
 
 // The bounds of what may be configured: they protect memory, and operators from a slip of the finger.
 const (
-	maxList = 10000 // elements of any list, networks above all
-	maxKeep = 100   // old keys of the native dialect
+	maxList     = 10000 // elements of any list, networks above all
+	maxNamed    = 64    // tables with names, which are rings
+	maxRingName = 32    // it stands in metrics and in the name of a file
+	maxTargets  = 256   // each is probed
+	maxWeight   = 1000
+	maxKeep     = 100 // old keys of the native dialect
 
 	minRotateEvery = time.Second
 	maxRotateEvery = 366 * 24 * time.Hour
@@ -22,6 +26,11 @@ const (
 	maxMessage     = 65536
 	minTimeout     = 10 * time.Millisecond
 	maxTimeout     = time.Minute
+
+	minProbeEvery      = time.Second
+	maxProbeEvery      = time.Hour
+	minMaxRootDistance = time.Millisecond
+	maxMaxRootDistance = 16 * time.Second // MAXDISP, RFC 5905 section 7.2
 
 	minInterval = time.Microsecond
 	maxInterval = 24 * time.Hour
@@ -45,8 +54,9 @@ func (c *Config) validate(r *report) {
 		c.TimeServer.validate(r)
 	}
 	c.Clock.validate(r)
-	c.KeyRing.validate(r)
+	c.validateRings(r)
 	if c.KeyExchange != nil {
+		c.validateTargets(r)
 		c.offer(r)
 	}
 	if c.Management != nil {

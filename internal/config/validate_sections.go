@@ -1,9 +1,7 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -33,6 +31,9 @@ func (x *KeyExchange) validate(r *report) {
 	if x.RequestTimeout > x.TotalTimeout {
 		r.add(section+".total-timeout", show(x.TotalTimeout), "must not be below request-timeout, which is %v", x.RequestTimeout)
 	}
+	r.oneOf(section+".when-none-fit", x.WhenNoneFit, "least-bad", "error")
+	r.duration(section+".probe-every", x.ProbeEvery, minProbeEvery, maxProbeEvery)
+	r.duration(section+".max-root-distance", x.MaxRootDistance, minMaxRootDistance, maxMaxRootDistance)
 	if x.RateLimit != nil {
 		r.rateLimit(section+".rate-limit", *x.RateLimit)
 	}
@@ -45,26 +46,6 @@ func (r *report) pair(section, certificate, key string) {
 			r.add(f.key, "", "is required: the path of a PEM file (ntptsd init makes a pair)")
 		} else {
 			r.path(f.key, f.path)
-		}
-	}
-}
-
-// offer checks the AEADs of sessions against the dialect that must carry them.
-func (c *Config) offer(r *report) {
-	d, known := dialects(c.KeyRing.Dialect)
-	if !known {
-		return // reported there
-	}
-	x := c.KeyExchange
-	if len(x.AEADs) == 0 {
-		r.add("keyexchange.aeads", "[]", "needs at least one of %v", or(d.carries))
-	}
-	for i, id := range x.AEADs {
-		name := element("keyexchange.aeads", i)
-		if !slices.Contains(d.carries, id) {
-			r.add(name, fmt.Sprint(id), "cookies of the %s dialect carry %s only", c.KeyRing.Dialect, or(d.carries))
-		} else if slices.Index(x.AEADs, id) < i {
-			r.add(name, fmt.Sprint(id), "is listed twice")
 		}
 	}
 }
@@ -92,12 +73,10 @@ func (r *report) rateLimit(section string, l RateLimit) {
 }
 
 func (k *Clock) validate(r *report) {
-	switch k.Source {
-	case "chrony", "ntpd", "auto":
-		r.add("clock.source", show(k.Source), "comes with a later version; use kernel, or fixed for tests")
-	default:
-		r.oneOf("clock.source", k.Source, "kernel", "fixed")
-	}
+	r.oneOf("clock.source", k.Source, "kernel", "chrony", "ntpd", "auto", "fixed")
+	r.path("clock.chrony-socket", k.ChronySocket)
+	r.nextDoor("clock.chrony-address", k.ChronyAddress)
+	r.nextDoor("clock.ntpd-address", k.NTPDAddress)
 	r.number("clock.stratum", int(k.Stratum), 1, maxStratum)
 	if !referenceID(k.ReferenceID) {
 		r.add("clock.reference-id", show(k.ReferenceID), `must be one to four printable ASCII characters as in "GPS", or an IPv4 address`)
@@ -105,54 +84,10 @@ func (k *Clock) validate(r *report) {
 	r.duration("clock.min-root-dispersion", k.MinRootDispersion, 0, maxMinRootDispersion)
 }
 
-func (k *KeyRing) validate(r *report) {
-	switch k.Owner {
-	case "neighbour":
-		r.add("keyring.owner", show(k.Owner), "comes with a later version; use ntptsd")
-	default:
-		r.oneOf("keyring.owner", k.Owner, "ntptsd")
-	}
-	r.path("keyring.file", k.File)
-	if k.NeighbourFile != "" {
-		r.path("keyring.neighbour-file", k.NeighbourFile)
-	}
-	d, known := dialects(k.Dialect)
-	switch {
-	case k.Dialect == "ntpdrs":
-		r.add("keyring.dialect", show(k.Dialect), "comes with a later version; use native, chrony or ntpsec")
-	case !known:
-		r.oneOf("keyring.dialect", k.Dialect, "native", "chrony", "ntpsec")
-	default:
-		k.validateDialect(r, d)
-	}
-}
-
-// validateDialect checks what the dialect allows.
-func (k *KeyRing) validateDialect(r *report, d dialect) {
-	if !slices.Contains(d.keys, k.AEAD) {
-		r.add("keyring.aead", fmt.Sprint(k.AEAD), "keys of the %s dialect are of AEAD %s", k.Dialect, or(d.keys))
-	}
-	if k.Keep < d.minKeep || k.Keep > d.maxKeep {
-		allowed := fmt.Sprintf("from %d to %d", d.minKeep, d.maxKeep)
-		if d.minKeep == d.maxKeep {
-			allowed = fmt.Sprint(d.minKeep)
-		}
-		r.add("keyring.keep", fmt.Sprint(k.Keep), "must be %s with the %s dialect", allowed, k.Dialect)
-	}
-	r.duration("keyring.rotate-every", k.RotateEvery, minRotateEvery, maxRotateEvery)
-	switch format := k.NeighbourFormat; {
-	case len(d.formats) == 0 && (k.NeighbourFile != "" || format != ""):
-		key, value := "keyring.neighbour-file", k.NeighbourFile
-		if value == "" {
-			key, value = "keyring.neighbour-format", format
-		}
-		r.add(key, show(value), "no neighbour reads keys of the %s dialect; set keyring.dialect to chrony or ntpsec", k.Dialect)
-	case k.NeighbourFile == "" && format != "":
-		r.add("keyring.neighbour-format", show(format), "says how neighbour-file is written, and that is not set")
-	case k.NeighbourFile != "" && !slices.Contains(d.formats, format):
-		r.add("keyring.neighbour-format", show(format), "must be %s with the %s dialect", or(d.formats), k.Dialect)
-	case k.NeighbourFile != "" && k.NeighbourFile == k.File:
-		r.add("keyring.neighbour-file", show(k.NeighbourFile), "is keyring.file, our own record; it needs another place")
+// nextDoor keeps questions without any authentication on this machine.
+func (r *report) nextDoor(key string, a netip.AddrPort) {
+	if !a.Addr().IsLoopback() || a.Port() == 0 {
+		r.add(key, show(a), "must be a loopback address with a port: from further away anybody could answer")
 	}
 }
 
