@@ -14,7 +14,9 @@ import (
 )
 
 func newCheck(path *string) *cobra.Command {
-	return &cobra.Command{
+	var root string
+	var ports []string
+	c := &cobra.Command{
 		Use:   "check",
 		Short: "print OK, or everything that is wrong with the configuration",
 		Args:  noArguments,
@@ -24,6 +26,8 @@ func newCheck(path *string) *cobra.Command {
 				return failure{err: err, code: exitConfiguration}
 			}
 			warnings, wrong := checkOutside(cfg)
+			more, claimed := checkBeside(cfg, root)
+			warnings, wrong = append(warnings, more...), errors.Join(wrong, claimed, checkPorts(ports, root))
 			for _, w := range warnings {
 				c.PrintErrln("warning:", w)
 			}
@@ -34,6 +38,9 @@ func newCheck(path *string) *cobra.Command {
 			return err
 		},
 	}
+	addRoot(c, &root)
+	c.Flags().StringSliceVar(&ports, "port", nil, "look also whether another time daemon claims this port, as in `tcp/4460`: for socket units")
+	return c
 }
 
 // checkOutside looks at what the configuration names. What only we may not read is a warning: the daemon runs as

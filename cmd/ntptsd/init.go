@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,6 +35,12 @@ type beginning struct {
 	State string
 	User  string   // "": whoever runs init runs the daemon
 	Names []string // of the server
+	Root  string   // where other time daemons are looked for
+
+	Beside          []string // what other daemons claim, as it is told
+	Source          string   // of the clock
+	KeyExchangePort int
+	TimePort        int
 }
 
 func newInit() *cobra.Command {
@@ -51,6 +59,7 @@ func newInit() *cobra.Command {
 	}
 	c.Flags().StringVar(&b.Dir, "dir", filepath.Dir(config.DefaultPath), "write to this `FOLDER`")
 	c.Flags().StringVar(&b.State, "state-directory", config.DefaultStateDirectory, "`FOLDER` for what must survive a restart")
+	addRoot(c, &b.Root)
 	c.Flags().StringVar(&b.User, "user", "", "`ACCOUNT` that the daemon runs as (default "+usualAccount+", if it exists, root calls and --dir is not given)")
 	return c
 }
@@ -86,8 +95,19 @@ func (b *beginning) begin(out io.Writer) error {
 	for _, f := range files {
 		fmt.Fprintf(out, "%-14s %s\n", f.name, f.what)
 	}
-	fmt.Fprintf(out, nextSteps, b.Dir, b.Names[0])
+	for _, line := range b.Beside {
+		fmt.Fprintf(out, "\n%s: left alone; see ntptsd-neighbours(7)\n", line)
+	}
+	fmt.Fprintf(out, nextSteps, b.Dir, b.probed())
 	return nil
+}
+
+// probed is the server for ntptsctl probe.
+func (b *beginning) probed() string {
+	if b.KeyExchangePort == keyExchangePort {
+		return b.Names[0]
+	}
+	return net.JoinHostPort(b.Names[0], strconv.Itoa(b.KeyExchangePort))
 }
 
 // makeFolder makes the folder for everybody to enter, whatever the umask: the daemon may run as another user.
@@ -123,6 +143,7 @@ func (b *beginning) settle() error {
 	if err := checkNames(b.Names); err != nil {
 		return err
 	}
+	b.lookAround()
 	var dirErr, stateErr error
 	b.Dir, dirErr = filepath.Abs(b.Dir)
 	b.State, stateErr = filepath.Abs(b.State)

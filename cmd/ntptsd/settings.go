@@ -21,6 +21,9 @@ type settings struct {
 func newSettings(started *config.Config, set *sockets.Set, level *slog.LevelVar, log *slog.Logger) *settings {
 	s := &settings{started, set, level, log.With("section", "daemon")}
 	s.remark(started)
+	for _, w := range warnBeside(started) {
+		s.log.Warn(w)
+	}
 	return s
 }
 
