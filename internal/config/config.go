@@ -77,7 +77,8 @@ type KeyExchange struct {
 type Target struct {
 	// Name is told to clients as record 6: a name or an address. Default: not told, the host of the key exchange.
 	Name string `toml:"name"`
-	// Port is the UDP port of the time server, told as record 7 unless it is 123. Default 123.
+	// Port is the UDP port of the time server, told as record 7 unless it is 123. Default 123; without a Name
+	// the port of our own time server.
 	Port uint16 `toml:"port"`
 	// Ring seals the cookies. Default "default".
 	Ring string `toml:"ring"`

@@ -180,6 +180,9 @@ func (c *Config) deriveKeyExchange(given func(key string) bool) {
 	}
 	for i := range x.Servers {
 		t := &x.Servers[i]
+		if own := c.TimeServer; t.Name == "" && own != nil && len(own.Listen) > 0 && !given(element("keyexchange.server", i)+".port") {
+			t.Port = own.Listen[0].Port()
+		}
 		if ring, ok := c.Ring(t.Ring); ok && len(t.AEADs) == 0 && !given(element("keyexchange.server", i)+".aeads") {
 			for _, id := range x.AEADs {
 				if slices.Contains(ring.offers(), id) {

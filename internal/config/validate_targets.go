@@ -38,6 +38,9 @@ func (c *Config) validateTargets(r *report) {
 			continue
 		}
 		r.carried(name+".aeads", t.AEADs, ring.Dialect)
+		if !slices.ContainsFunc(t.AEADs, func(id uint16) bool { return slices.Contains(x.AEADs, id) }) {
+			r.add(name+".aeads", show(t.AEADs), "keyexchange.aeads, which offers %s, has none of them", or(x.AEADs))
+		}
 	}
 }
 
