@@ -68,7 +68,7 @@ type KE struct {
 
 // Exchange is one time exchange. Offsets: positive = the server is ahead.
 type Exchange struct {
-	Cookie         string  `json:"cookie,omitempty"` // where the cookie came from: "key exchange" or "time server"
+	Cookie         string  `json:"cookie,omitempty"` // where the cookie came from: "key exchange", "time server" or "minted"
 	Authenticated  bool    `json:"authenticated"`
 	Offset         float64 `json:"offset_seconds"`
 	Delay          float64 `json:"delay_seconds"`
@@ -122,13 +122,11 @@ func Run(ctx context.Context, o Options) Report {
 
 // exchangeTime does o.Count exchanges with the time server over one socket.
 func exchangeTime(ctx context.Context, o Options, server netip.AddrPort, s *session, r *Report) error {
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))
+	conn, done, err := dialTime(ctx, server)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Now()) })
-	defer stop()
+	defer done()
 	for i := range o.Count {
 		if i > 1 {
 			select {
@@ -147,6 +145,16 @@ func exchangeTime(ctx context.Context, o Options, server netip.AddrPort, s *sess
 		}
 	}
 	return nil
+}
+
+// dialTime opens a socket to a time server, which fails when ctx is done.
+func dialTime(ctx context.Context, server netip.AddrPort) (conn *net.UDPConn, done func(), err error) {
+	conn, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))
+	if err != nil {
+		return nil, nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })
+	return conn, func() { stop(); _ = conn.Close() }, nil
 }
 
 func orPort(p, def uint16) uint16 {

@@ -38,7 +38,7 @@ func exchange(ctx context.Context, conn *net.UDPConn, s *session, n int) (Exchan
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			lastErr = ErrNoAnswer
 		case errors.Is(err, syscall.ECONNREFUSED):
-			lastErr = fmt.Errorf("%w (connection refused)", ErrNoAnswer)
+			lastErr = fmt.Errorf("%w (%w)", ErrNoAnswer, syscall.ECONNREFUSED)
 		default:
 			return e, err
 		}
@@ -143,10 +143,10 @@ func (q *query) answer(b []byte, s *session, sent, received time.Time) (e Exchan
 			s.refilled = true
 		}
 	}
+	e.fill(h, sent, received)
 	if kiss := h.Kiss(); kiss != "" {
 		return e, false, fmt.Errorf("%w: %s", ErrKiss, kiss)
 	}
-	e.fill(h, sent, received)
 	return e, true, nil
 }
 
