@@ -37,7 +37,7 @@ func wire(cfg *config.Config, set *sockets.Set, level *slog.LevelVar, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	keyExchange, err := keyexchange.New(cfg, set.KeyExchange, ring, files, log)
+	keyExchange, err := keyexchange.New(cfg, set.KeyExchange, onlyRing{ring}, files, log)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +64,11 @@ func wire(cfg *config.Config, set *sockets.Set, level *slog.LevelVar, log *slog.
 	logListening(set, log)
 	return d, nil
 }
+
+// onlyRing is the ring "default" by whatever name.
+type onlyRing struct{ *keyring.Ring }
+
+func (r onlyRing) KeySet(string) *keyring.KeySet { return r.Ring.KeySet() }
 
 // loadFor loads a configuration for sockets that are open already.
 func loadFor(path string, set *sockets.Set) (*config.Config, error) {

@@ -1,12 +1,11 @@
 package keyexchange
 
 import (
-	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 
-	"github.com/ntptsd/ntptsd/internal/keyring"
 	"github.com/ntptsd/ntptsd/protocol/aead"
 	"github.com/ntptsd/ntptsd/protocol/cookie"
 	"github.com/ntptsd/ntptsd/protocol/ntske"
@@ -17,21 +16,29 @@ const (
 	maxResponse = 2047 // NTPsec's clients read into 2048 octets
 )
 
+// question is what comes from one connection.
+type question struct {
+	request  []byte
+	from     netip.Addr
+	exporter ntske.Exporter // of the session's keys
+	nonces   io.Reader      // of the cookies
+}
+
 // answer is what the decision says: the response and how to count it.
 type answer struct {
 	response []byte
 	verdict  Verdict
-	aead     aead.ID // Served only
+	aead     aead.ID // Served only, as target
+	target   *target
 }
 
 func failure(v Verdict, code ntske.ErrorCode) answer {
 	return answer{response: ntske.AppendError(nil, code), verdict: v}
 }
 
-// answer decides about a whole request: RFC 8915 section 4. The session's keys come from exporter, the nonces of the
-// cookies from nonces; keys may be nil. The error says why an InternalError is one.
-func (s *settings) answer(request []byte, exporter ntske.Exporter, keys *keyring.KeySet, nonces io.Reader) (answer, error) {
-	r, err := ntske.ParseRequest(request)
+// answer decides about a whole request: RFC 8915 section 4. The error says why error 2 is the answer.
+func (s *settings) answer(q question, b *board, rings Rings) (answer, error) {
+	r, err := ntske.ParseRequest(q.request)
 	if code, bad := err.(ntske.ErrorCode); bad {
 		return failure(verdictOf(code), code), nil
 	}
@@ -39,44 +46,34 @@ func (s *settings) answer(request []byte, exporter ntske.Exporter, keys *keyring
 		return answer{response: (&ntske.Response{}).AppendTo(nil), verdict: NoProtocol}, nil
 	}
 	response := ntske.Response{Protocols: []uint16{ntske.NTPv4}}
-	id, ok := r.Choose(s.offered(keys), s.legacyGCMSIV)
-	if !ok && keys != nil {
+	c, err := b.choose(&r, q.from, rings, s.legacyGCMSIV)
+	switch err {
+	case nil:
+	case errNoAEAD:
 		return answer{response: response.AppendTo(nil), verdict: NoAEAD}, nil
+	case errNoneFit:
+		return failure(NoneFit, ntske.ErrorInternal), err
+	default:
+		return failure(InternalError, ntske.ErrorInternal), err
 	}
-	response.AEADs = []aead.ID{id}
-	response.Compliant = r.Compliant && id == aead.AES128GCMSIV
-	response.Server, response.Port = s.server, s.port
-	response.Cookies, err = mint(exporter, keys, nonces, id, r.Compliant)
+	response.AEADs = []aead.ID{c.aead}
+	response.Compliant = r.Compliant && c.aead == aead.AES128GCMSIV
+	response.Server, response.Port = c.target.server, c.target.port
+	response.Cookies, err = mint(q, c, r.Compliant)
 	if err != nil {
 		return failure(InternalError, ntske.ErrorInternal), err
 	}
-	b := response.AppendTo(nil)
-	if len(b) > maxResponse {
-		return failure(InternalError, ntske.ErrorInternal), fmt.Errorf("keyexchange: a response of %d octets; shorten keyexchange.ntp-server", len(b))
+	m := response.AppendTo(nil)
+	if len(m) > maxResponse {
+		return failure(InternalError, ntske.ErrorInternal),
+			fmt.Errorf("keyexchange: a response of %d octets; shorten the name of the time server", len(m))
 	}
-	return answer{response: b, verdict: Served, aead: id}, nil
-}
-
-// offered are the AEADs whose sessions the ring's cookies can carry.
-func (s *settings) offered(keys *keyring.KeySet) []aead.ID {
-	if keys == nil {
-		return nil
-	}
-	offered := make([]aead.ID, 0, len(everyAEAD))
-	for _, id := range s.aeads {
-		if keys.Carries(id) {
-			offered = append(offered, id)
-		}
-	}
-	return offered
+	return answer{response: m, verdict: Served, aead: c.aead, target: c.target}, nil
 }
 
 // mint exports the session's keys and seals them into cookies of one length, each with a nonce of its own.
-func mint(exporter ntske.Exporter, keys *keyring.KeySet, nonces io.Reader, id aead.ID, compliant bool) ([][]byte, error) {
-	if keys == nil {
-		return nil, errors.New("keyexchange: there is no cookie key")
-	}
-	c2s, s2c, err := ntske.ExportKeys(exporter, id, compliant)
+func mint(q question, c choice, compliant bool) ([][]byte, error) {
+	c2s, s2c, err := ntske.ExportKeys(q.exporter, c.aead, compliant)
 	if err != nil {
 		return nil, err
 	}
@@ -84,18 +81,18 @@ func mint(exporter ntske.Exporter, keys *keyring.KeySet, nonces io.Reader, id ae
 	defer clear(s2c)
 	var session cookie.Session
 	defer session.Zero()
-	if err := session.Set(id, c2s, s2c); err != nil {
+	if err := session.Set(c.aead, c2s, s2c); err != nil {
 		return nil, err
 	}
-	nonce := make([]byte, keys.NonceLen())
+	nonce := make([]byte, c.keys.NonceLen())
 	all := make([][]byte, cookies)
-	sealed := make([]byte, 0, cookies*keys.CookieLen(id))
+	sealed := make([]byte, 0, cookies*c.keys.CookieLen(c.aead))
 	for i := range all {
-		if _, err := io.ReadFull(nonces, nonce); err != nil {
+		if _, err := io.ReadFull(q.nonces, nonce); err != nil {
 			return nil, fmt.Errorf("keyexchange: nonce: %w", err)
 		}
 		from := len(sealed)
-		if sealed, err = keys.Seal(sealed, nonce, &session); err != nil {
+		if sealed, err = c.keys.Seal(sealed, nonce, &session); err != nil {
 			return nil, err
 		}
 		all[i] = sealed[from:]

@@ -5,11 +5,14 @@ import (
 	"crypto/sha512"
 	"errors"
 	"fmt"
+	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/iotest"
 
 	"github.com/ntptsd/ntptsd/internal/config"
+	"github.com/ntptsd/ntptsd/protocol/aead"
 	"github.com/ntptsd/ntptsd/protocol/cookie"
 	"github.com/ntptsd/ntptsd/protocol/ntske"
 )
@@ -22,13 +25,24 @@ func (e exporter) ExportKeyingMaterial(label string, context []byte, length int)
 	return sum[:length], nil
 }
 
-func mustSettings(t testing.TB, cfg *config.Config) *settings {
+// decision is all that an answer depends on beside the question.
+type decision struct {
+	*settings
+	board *board
+	rings Rings
+}
+
+func decide(t testing.TB, cfg *config.Config, rings Rings) decision {
 	t.Helper()
-	s, err := newSettings(cfg.KeyExchange, nil)
+	targets, err := newTargets(cfg.KeyExchange)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return decision{newSettings(cfg.KeyExchange, nil), newBoard(cfg.KeyExchange, targets, nil), rings}
+}
+
+func (d decision) ask(request []byte, e ntske.Exporter, nonces io.Reader) (answer, error) {
+	return d.answer(question{request, netip.MustParseAddr("192.0.2.1"), e, nonces}, d.board, d.rings)
 }
 
 // FuzzAnswer: whatever is asked, the answer is a message that a client understands, shorter than 2048 octets, and
@@ -54,8 +68,8 @@ func FuzzAnswer(f *testing.F) {
 		if shape&2 != 0 {
 			cfg.KeyExchange.NTPServer, cfg.KeyExchange.NTPPort = strings.Repeat("a", 255), 10123
 		}
-		keys := rings[int(shape>>2)%len(rings)].set
-		a, err := mustSettings(t, cfg).answer(request, exporter("fuzz"), keys, rand.Reader)
+		keys := rings[int(shape>>2)%len(rings)]
+		a, err := decide(t, cfg, keys).ask(request, exporter("fuzz"), rand.Reader)
 		if err != nil {
 			t.Fatalf("own failure: %v", err)
 		}
@@ -71,7 +85,7 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatalf("verdict %v, but the client reads %v", a.verdict, err)
 		}
 		if a.verdict == Served {
-			checkCookies(t, r, keys, exporter("fuzz"), r.Compliant || r.AEADs[0] != 30)
+			checkCookies(t, r, keys.set, exporter("fuzz"), r.Compliant || r.AEADs[0] != 30)
 		}
 	})
 }
@@ -79,16 +93,14 @@ func FuzzAnswer(f *testing.F) {
 func TestTheLongestResponseFitsClients(t *testing.T) {
 	cfg := defaults()
 	cfg.KeyExchange.NTPServer, cfg.KeyExchange.NTPPort = strings.Repeat("a", 255), 10123
-	s := mustSettings(t, cfg)
 	for _, d := range []cookie.Dialect{cookie.Native, cookie.Chrony, cookie.NTPsec} {
-		keys := newRing(t, d).set
-		for _, id := range everyAEAD {
-			if !keys.Carries(id) {
+		s := decide(t, cfg, newRing(t, d))
+		for _, id := range s.board.places[0].aeads {
+			if !d.Carries(id) {
 				continue
 			}
-			request := ntske.Request{Protocols: []uint16{ntske.NTPv4}, AEADs: everyAEAD[:0:0], Compliant: true}
-			request.AEADs = append(request.AEADs, id)
-			a, err := s.answer(request.AppendTo(nil), exporter(""), keys, rand.Reader)
+			request := ntske.Request{Protocols: []uint16{ntske.NTPv4}, AEADs: []aead.ID{id}, Compliant: true}
+			a, err := s.ask(request.AppendTo(nil), exporter(""), rand.Reader)
 			if err != nil || a.verdict != Served || len(a.response) > maxResponse {
 				t.Errorf("%v %v: %v, %d octets, %v", d, id, a.verdict, len(a.response), err)
 			}
@@ -97,27 +109,28 @@ func TestTheLongestResponseFitsClients(t *testing.T) {
 }
 
 func TestOwnFailuresAreInternalErrors(t *testing.T) {
-	s, keys := mustSettings(t, defaults()), newRing(t, cookie.Native).set
+	s := decide(t, defaults(), newRing(t, cookie.Native))
 	broken := iotest.ErrReader(errors.New("no randomness"))
-	a, err := s.answer(chronyRequest, exporter(""), keys, broken)
+	a, err := s.ask(chronyRequest, exporter(""), broken)
 	if err == nil || a.verdict != InternalError || string(a.response) != string(unhex("80020002 0002 80000000")) {
 		t.Errorf("without randomness: %v %x %v", a.verdict, a.response, err)
 	}
-	a, err = s.answer(chronyRequest, exporter(""), nil, rand.Reader)
+	s = decide(t, defaults(), ring{})
+	a, err = s.ask(chronyRequest, exporter(""), rand.Reader)
 	if err == nil || a.verdict != InternalError {
 		t.Errorf("without keys: %v %v", a.verdict, err)
 	}
-	a, _ = s.answer([]byte{1}, exporter(""), nil, rand.Reader)
+	a, _ = s.ask([]byte{1}, exporter(""), rand.Reader)
 	if a.verdict != BadRequest {
 		t.Errorf("a bad request without keys: %v", a.verdict)
 	}
 }
 
 func BenchmarkAnswer(b *testing.B) {
-	s, keys := mustSettings(b, defaults()), newRing(b, cookie.Native).set
+	s := decide(b, defaults(), newRing(b, cookie.Native))
 	b.ReportAllocs()
 	for b.Loop() {
-		if a, err := s.answer(chronyRequest, exporter(""), keys, rand.Reader); a.verdict != Served {
+		if a, err := s.ask(chronyRequest, exporter(""), rand.Reader); a.verdict != Served {
 			b.Fatal(a.verdict, err)
 		}
 	}

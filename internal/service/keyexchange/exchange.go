@@ -94,7 +94,7 @@ func (s *Server) serve(e *exchange) (Verdict, error) {
 	var a answer
 	switch {
 	case err == nil:
-		a, err = e.settings.answer(request, &state, s.keys.KeySet(), rand.Reader)
+		a, err = e.settings.answer(question{request, e.from, &state, rand.Reader}, s.board.Load(), s.rings)
 	case errors.Is(err, ntske.ErrTooLong), errors.Is(err, errTooMuch):
 		a = failure(TooLarge, ntske.ErrorBadRequest)
 	case errors.Is(err, ntske.ErrTruncated), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, os.ErrDeadlineExceeded):

@@ -19,6 +19,8 @@ type metrics struct {
 	duration     prometheus.Histogram
 
 	all []prometheus.Collector
+
+	fit, probes, served *prometheus.Desc // of targets, which come and go: read off the board
 }
 
 func newMetrics(open func() int) *metrics {
@@ -28,7 +30,7 @@ func newMetrics(open func() int) *metrics {
 		m.connections[v] = connections.WithLabelValues(v.String())
 	}
 	responses := m.vector("ntptsd_keyexchange_responses_total", "Responses with cookies, by the AEAD agreed upon.", "aead")
-	for _, id := range everyAEAD {
+	for _, id := range []aead.ID{aead.AESSIVCMAC256, aead.AESSIVCMAC384, aead.AESSIVCMAC512, aead.AES128GCMSIV} {
 		m.responses[id] = responses.WithLabelValues(id.String())
 	}
 	groups := m.vector("ntptsd_keyexchange_handshakes_total", "TLS handshakes that succeeded, by the group of the key exchange.", "group")
@@ -51,6 +53,12 @@ func newMetrics(open func() int) *metrics {
 		Name: "ntptsd_keyexchange_connections_open", Help: "Connections in progress.",
 	}, func() float64 { return float64(open()) })
 	m.all = append(m.all, m.cookies, m.acceptErrors, m.duration, gauge)
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	m.fit = desc("ntptsd_keyexchange_target_fit", "1 while the target is fit, 0 while it is not or not known to be.", "target")
+	m.probes = desc("ntptsd_keyexchange_target_probes_total", "Probes of the target, by result.", "target", "result")
+	m.served = desc("ntptsd_keyexchange_target_served_total", "Key exchanges whose client was sent to the target.", "target")
 	return m
 }
 
@@ -69,19 +77,36 @@ func (m *metrics) answered(a answer) {
 	if a.verdict == Served {
 		m.responses[a.aead].Inc()
 		m.cookies.Add(cookies)
+		a.target.served.Add(1)
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (s *Server) Describe(descs chan<- *prometheus.Desc) {
-	for _, c := range s.metrics.all {
+	m := s.metrics
+	for _, c := range m.all {
 		c.Describe(descs)
 	}
+	descs <- m.fit
+	descs <- m.probes
+	descs <- m.served
 }
 
 // Collect implements prometheus.Collector.
 func (s *Server) Collect(out chan<- prometheus.Metric) {
-	for _, c := range s.metrics.all {
+	m := s.metrics
+	for _, c := range m.all {
 		c.Collect(out)
+	}
+	for _, p := range s.named() {
+		isFit := 0.0
+		if p.class == fit {
+			isFit = 1
+		}
+		out <- prometheus.MustNewConstMetric(m.fit, prometheus.GaugeValue, isFit, p.id)
+		out <- prometheus.MustNewConstMetric(m.served, prometheus.CounterValue, float64(p.served.Load()), p.id)
+		for c := range classes {
+			out <- prometheus.MustNewConstMetric(m.probes, prometheus.CounterValue, float64(p.probes[c]), p.id, c.String())
+		}
 	}
 }

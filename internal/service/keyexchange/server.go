@@ -1,7 +1,7 @@
 // Package keyexchange is the NTS-KE server, RFC 8915 section 4: a client makes one TLS 1.3 connection, says what it can
-// and gets cookies for the time server, ours or a neighbour. Strangers are refused before any cryptography and cost a
-// bounded amount of memory and time. Bytes are left to protocol/ntske and protocol/cookie, keys to internal/keyring,
-// certificates to internal/certs.
+// and gets cookies for a time server: ours, a neighbour, or one of several targets that probes find fit. Strangers are
+// refused before any cryptography and cost a bounded amount of memory and time. Bytes are left to protocol/ntske and
+// protocol/cookie, keys to internal/keyring, certificates to internal/certs, probes to internal/probe.
 package keyexchange
 
 import (
@@ -20,11 +20,14 @@ import (
 	"github.com/ntptsd/ntptsd/internal/access"
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/internal/keyring"
+	"github.com/ntptsd/ntptsd/internal/probe"
 	"github.com/ntptsd/ntptsd/protocol/ntske"
 )
 
-// Keys yields the current cookie keys; nil when there are none. Safe for concurrent use.
-type Keys interface{ KeySet() *keyring.KeySet }
+// Rings yields the current cookie keys of a ring; nil when there are none. Safe for concurrent use.
+type Rings interface {
+	KeySet(ring string) *keyring.KeySet
+}
 
 // Certificates chooses a certificate for a client. Safe for concurrent use.
 type Certificates interface {
@@ -35,22 +38,29 @@ type Certificates interface {
 type Server struct {
 	log       *slog.Logger
 	listeners []net.Listener
-	keys      Keys
+	rings     Rings
 	tls       *tls.Config
 	slots     *access.Slots
 	metrics   *metrics
+	prove     prover
 	listen    []netip.AddrPort // as configured at start; nil without the section
 	settings  atomic.Pointer[settings]
+
+	writing  sync.Mutex            // of the board: whoever replaces it. Readers need no lock
+	board    atomic.Pointer[board] // nil without the section
+	reloaded chan struct{}         // the board has other targets
 }
 
 // New takes over the listeners: Run closes them. Without the section [keyexchange] there are none.
-func New(cfg *config.Config, listeners []net.Listener, keys Keys, certs Certificates, log *slog.Logger) (*Server, error) {
+func New(cfg *config.Config, listeners []net.Listener, rings Rings, certs Certificates, log *slog.Logger) (*Server, error) {
 	s := &Server{
 		log:       log.With("section", "keyexchange"),
 		listeners: listeners,
-		keys:      keys,
+		rings:     rings,
 		tls:       tlsConfig(certs),
 		slots:     access.NewSlots(0, 0),
+		prove:     probe.Prove,
+		reloaded:  make(chan struct{}, 1),
 	}
 	s.metrics = newMetrics(s.slots.Taken)
 	if k := cfg.KeyExchange; k != nil {
@@ -89,14 +99,27 @@ func (s *Server) Prepare(cfg *config.Config) (commit func(), err error) {
 	case !slices.Equal(k.Listen, s.listen):
 		return nil, errors.New("keyexchange.listen: changes only with a restart; restart ntptsd")
 	}
-	next, err := newSettings(k, s.settings.Load())
+	targets, err := newTargets(k)
 	if err != nil {
 		return nil, err
 	}
+	next := newSettings(k, s.settings.Load())
 	return func() {
 		s.settings.Store(next)
 		s.slots.Resize(k.MaxConnections, k.MaxConnectionsPerPrefix)
+		s.retarget(k, targets)
 	}, nil
+}
+
+// retarget puts other targets onto the board; what is known of those that stay is kept.
+func (s *Server) retarget(k *config.KeyExchange, targets []*target) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.board.Store(newBoard(k, targets, s.board.Load()))
+	select {
+	case s.reloaded <- struct{}{}:
+	default: // it is told already
+	}
 }
 
 // Run implements daemon.Service: when ctx is done the listeners close and exchanges under way finish.
@@ -113,6 +136,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	var work sync.WaitGroup
+	work.Go(func() { s.watch(running) })
 	for _, l := range s.listeners {
 		work.Go(func() {
 			if err := s.accept(running, l, &work); err != nil {

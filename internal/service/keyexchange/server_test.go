@@ -159,6 +159,19 @@ func TestAReloadTakesEffect(t *testing.T) {
 	f.stop(map[Verdict]int{Served: 2})
 }
 
+func TestAClientIsSentToATarget(t *testing.T) {
+	f := start(t, targetsOf(config.Target{Name: "four.example", Family: "ipv4"}, config.Target{Name: "six.example", Family: "ipv6"}), loopback(t))
+	response, state := f.ask(f.dial(), f.clientConfig())
+	if r := f.checkServed(response, state, true); r.Server != "four.example" {
+		t.Errorf("over IPv4 the server told is %q", r.Server)
+	}
+	f.exchange(f.dial(), unhex("80000000")) // a bad request sends nobody anywhere
+	f.stop(map[Verdict]int{Served: 1, BadRequest: 1})
+	if all := f.Targets(); all[0].Served != 1 || all[1].Served != 0 {
+		t.Errorf("counted are %d and %d", all[0].Served, all[1].Served)
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	f := start(t, defaults(), loopback(t))
 	f.ask(f.dial(), f.clientConfig())
@@ -209,11 +222,15 @@ func TestTheExampleOfTheReadmeIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := mustSettings(t, cfg)
+	s := decide(t, cfg, ring{})
 	if s.limiter == nil || s.prefixes.Allowed(netip.MustParseAddr("192.0.2.1")) || len(cfg.KeyExchange.Certificates) != 1 {
 		t.Error("the example does not say what it seems to")
 	}
-	want := mustSettings(t, defaults())
+	if own, other := s.board.find("this-host:10123"), s.board.find("time.example"); own == nil || own.port != 10123 || own.Probe != "127.0.0.1:10123" ||
+		other == nil || other.port != 0 || other.Ring != "shared" || other.Weight != 2 || len(other.aeads) != 1 {
+		t.Errorf("the targets of the example are %+v and %+v", own, other)
+	}
+	want := decide(t, defaults(), ring{})
 	if s.maxMessage != want.maxMessage || s.helloTime != want.helloTime || s.requestTime != want.requestTime || s.totalTime != want.totalTime ||
 		cfg.KeyExchange.MaxConnections != 1000 || cfg.KeyExchange.MaxConnectionsPerPrefix != 64 {
 		t.Error("these tests have other defaults than the configuration")

@@ -16,7 +16,8 @@ const (
 	BadRequest                   // error 1: malformed
 	TooLarge                     // error 1: longer than the limit, or in too many TLS records
 	Incomplete                   // error 1: no End of Message in time
-	InternalError                // error 2: no usable key, no randomness
+	InternalError                // error 2: no usable key, no target for the client's family, no randomness
+	NoneFit                      // error 2: no target is fit, and that is what the configuration asks for
 
 	// Not answered: something failed on the way.
 	HelloTimeout     // no whole ClientHello in time
@@ -37,6 +38,7 @@ const (
 var verdictNames = [verdicts]string{
 	Served: "served", NoProtocol: "no_protocol", NoAEAD: "no_aead", Unrecognized: "unrecognized_record",
 	BadRequest: "bad_request", TooLarge: "too_large", Incomplete: "incomplete", InternalError: "internal_error",
+	NoneFit:      "none_fit",
 	HelloTimeout: "hello_timeout", HandshakeTimeout: "handshake_timeout", HandshakeFailed: "handshake_failed",
 	NoALPN: "no_alpn", Gone: "gone",
 	Denied: "denied", Full: "full", NetworkFull: "network_full", RateLimited: "rate_limited",
