@@ -1,16 +1,19 @@
 // Package cookie seals the keys of an NTS session into the opaque cookies that a client hands back with each request,
 // and opens them again (RFC 8915 section 6, which gives advice only: the bytes are a matter between key exchange and
-// time server). The dialect decides the bytes. All of them start with the key's id and a nonce:
+// time server). The dialect decides the bytes. All of them start with the key's id and have a nonce:
 //
 //	native   id u32 BE | nonce 16    | SIV(K; AD = id, nonce | AEAD u16 BE, 0 u16, C2S, S2C)
 //	chrony   id u32 BE | nonce 16/12 | AEAD(K; AD = "", nonce | C2S, S2C)            nonce as the key's AEAD wants
 //	ntpsec   id u32 HE | nonce 16    | SIV(K; AD = id and nonce, nonce | AEAD u32 HE, C2S, S2C)
+//	ntpdrs   id u32 BE | length u16 BE | nonce 16 | SIV(K; AD = "", nonce | AEAD u16 BE, S2C, C2S) | padding
 //
-// HE is the byte order of the host, as ntpd writes it: little endian on all common machines. Which keys there are, how
+// HE is the byte order of the host, as ntpd writes it: little endian on all common machines. The length of ntpd-rs is that
+// of what was sealed, tag included; we add no padding and ignore what comes. Which keys there are, how
 // long they live and where the nonces come from is left to others. Vectors: testdata/cookies.json.
 package cookie
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -60,8 +63,11 @@ func (k *Key) Len(session aead.ID) int {
 	if !k.dialect.Carries(session) {
 		return 0
 	}
-	return idLen + k.NonceLen() + aead.Overhead + k.dialect.prefixLen() + 2*session.KeyLen()
+	return k.headLen() + aead.Overhead + k.dialect.prefixLen() + 2*session.KeyLen()
 }
+
+// headLen is how much stands before what was sealed.
+func (k *Key) headLen() int { return k.dialect.nonceAt() + k.NonceLen() }
 
 // Seal appends a cookie. The nonce has NonceLen octets, fresh and random. No allocation beyond growing dst, except under
 // keys of AES-128-GCM-SIV, in Open too: that makes a cipher for each nonce.
@@ -76,9 +82,13 @@ func (k *Key) Seal(dst, nonce []byte, s *Session) ([]byte, error) {
 	defer clear(plain[:])
 	n := copy(plain[:], s.plain[:prefixRoom+2*s.id.KeyLen()])
 	k.dialect.putPrefix(plain[:prefixRoom], s.id)
+	k.dialect.order(plain[prefixRoom:n])
 
 	start := len(dst)
 	dst = k.dialect.appendID(dst, k.id)
+	if k.dialect == NTPDRS {
+		dst = binary.BigEndian.AppendUint16(dst, uint16(k.Len(s.id)-k.headLen()))
+	}
 	dst = append(dst, nonce...)
 	head := dst[start:]
 	return k.aead.Seal(dst, nonce, plain[prefixRoom-k.dialect.prefixLen():n], k.dialect.associated(head)), nil
@@ -88,12 +98,13 @@ func (k *Key) Seal(dst, nonce []byte, s *Session) ([]byte, error) {
 func (k *Key) Open(s *Session, cookie []byte) error {
 	s.Zero()
 	id, ok := k.dialect.KeyID(cookie)
+	cookie = k.unpadded(cookie)
 	if !ok || id != k.id || !k.hasLen(len(cookie)) {
 		return ErrOpen
 	}
-	head, sealed := cookie[:idLen+k.NonceLen()], cookie[idLen+k.NonceLen():]
+	head, sealed := cookie[:k.headLen()], cookie[k.headLen():]
 	from := prefixRoom - k.dialect.prefixLen()
-	plain, err := k.aead.Open(s.plain[from:from], head[idLen:], sealed, k.dialect.associated(head))
+	plain, err := k.aead.Open(s.plain[from:from], head[k.dialect.nonceAt():], sealed, k.dialect.associated(head))
 	if err != nil {
 		s.Zero()
 		return ErrOpen
@@ -103,15 +114,31 @@ func (k *Key) Open(s *Session, cookie []byte) error {
 		s.Zero()
 		return ErrOpen
 	}
+	k.dialect.order(s.plain[prefixRoom : prefixRoom+2*session.KeyLen()])
 	clear(s.plain[:prefixRoom]) // equal sessions are equal values
 	s.id = session
 	return nil
 }
 
-// hasLen tells whether n, not 0, is the length of any cookie of the key. It also bounds the plaintext by the room in a Session.
+// unpadded is the cookie without what ntpd-rs may have put behind it; nil if it is cut off.
+func (k *Key) unpadded(cookie []byte) []byte {
+	if k.dialect != NTPDRS {
+		return cookie
+	}
+	if len(cookie) < k.headLen() {
+		return nil
+	}
+	end := k.headLen() + int(binary.BigEndian.Uint16(cookie[idLen:]))
+	if len(cookie) < end {
+		return nil
+	}
+	return cookie[:end]
+}
+
+// hasLen tells whether n is the length of any cookie of the key. It also bounds the plaintext by the room in a Session.
 func (k *Key) hasLen(n int) bool {
 	for _, session := range sessions {
-		if k.Len(session) == n {
+		if n > 0 && k.Len(session) == n {
 			return true
 		}
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	dialects = []Dialect{Native, Chrony, NTPsec}
+	dialects = []Dialect{Native, Chrony, NTPsec, NTPDRS}
 	unknown  = aead.ID(31) // AES-256-GCM-SIV, as long a key as AES-SIV-CMAC-256
 )
 
@@ -25,6 +25,14 @@ func newKey(t testing.TB, d Dialect, alg aead.ID) *Key {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// usual is the AEAD of the dialect's keys unless somebody wants another one.
+func usual(d Dialect) aead.ID {
+	if d == NTPDRS {
+		return aead.AESSIVCMAC512
+	}
+	return aead.AESSIVCMAC256
 }
 
 // newSession has keys without a repeated octet.
@@ -53,6 +61,7 @@ func TestLen(t *testing.T) {
 		{NTPsec, aead.AESSIVCMAC256, [4]int{104, 136, 168, 0}},
 		{NTPsec, aead.AESSIVCMAC384, [4]int{104, 136, 168, 0}},
 		{NTPsec, aead.AESSIVCMAC512, [4]int{104, 136, 168, 0}},
+		{NTPDRS, aead.AESSIVCMAC512, [4]int{104, 0, 168, 0}},
 	} {
 		k := newKey(t, test.d, test.key)
 		for i, id := range sessions {
@@ -121,11 +130,20 @@ func TestOpenInside(t *testing.T) {
 		{"as it should be", Chrony, nil, 64, true},
 		{"as it should be", Chrony, nil, 32, true},
 		{"keys of AES-SIV-CMAC-384", Chrony, nil, 96, false},
+		{"as it should be", NTPDRS, []byte{0, 15}, 64, true},
+		{"as it should be", NTPDRS, []byte{0, 17}, 128, true},
+		{"AEAD of another key length", NTPDRS, []byte{0, 17}, 64, false},
+		{"AEAD that ntpd-rs does not know", NTPDRS, []byte{0, 16}, 96, false},
+		{"AEAD 0", NTPDRS, []byte{0, 0}, 64, false},
 	} {
-		k := newKey(t, test.d, aead.AESSIVCMAC256)
-		head := append(test.d.appendID(nil, k.id), make([]byte, k.NonceLen())...)
+		k := newKey(t, test.d, usual(test.d))
 		plain := append(test.prefix, make([]byte, test.keys)...)
-		cookie := k.aead.Seal(head, head[idLen:], plain, test.d.associated(head))
+		head := test.d.appendID(nil, k.id)
+		if test.d == NTPDRS {
+			head = binary.BigEndian.AppendUint16(head, uint16(aead.Overhead+len(plain)))
+		}
+		head = append(head, make([]byte, k.NonceLen())...)
+		cookie := k.aead.Seal(head, head[test.d.nonceAt():], plain, test.d.associated(head))
 		var s Session
 		if err := k.Open(&s, cookie); (err == nil) != test.opens || err != nil && !errors.Is(err, ErrOpen) {
 			t.Errorf("%v, %s: error is %v", test.d, test.name, err)
@@ -133,9 +151,29 @@ func TestOpenInside(t *testing.T) {
 	}
 }
 
+// TestPadding: whatever stands behind the cookie of ntpd-rs is not looked at; its length must be that of a cookie.
+func TestPadding(t *testing.T) {
+	k, want := newKey(t, NTPDRS, aead.AESSIVCMAC512), newSession(t, aead.AESSIVCMAC256)
+	c, err := k.Seal(nil, make([]byte, 16), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got Session
+	if err := k.Open(&got, append(bytes.Clone(c), "anything"...)); err != nil || got != *want {
+		t.Errorf("padded: %v", err)
+	}
+	for _, length := range []uint16{0, 15, 16, uint16(len(c)) - 22 - 1, uint16(len(c)) - 22 + 1, 146, 0xffff} {
+		long := append(bytes.Clone(c), make([]byte, 200)...)
+		binary.BigEndian.PutUint16(long[4:], length)
+		if err := k.Open(&got, long); !errors.Is(err, ErrOpen) || got != (Session{}) {
+			t.Errorf("length %d: %v", length, err)
+		}
+	}
+}
+
 func TestSealRefuses(t *testing.T) {
 	for _, d := range dialects {
-		k := newKey(t, d, aead.AESSIVCMAC256)
+		k := newKey(t, d, usual(d))
 		s := newSession(t, aead.AESSIVCMAC256)
 		for _, n := range []int{0, 12, 15, 17} {
 			if b, err := k.Seal([]byte("x"), make([]byte, n), s); !errors.Is(err, ErrNonce) || string(b) != "x" {
@@ -154,7 +192,7 @@ func TestSealRefuses(t *testing.T) {
 }
 
 func TestNewKeyRefuses(t *testing.T) {
-	for _, d := range append(dialects, 0, 4) {
+	for _, d := range append(dialects, 0, 5) {
 		for _, alg := range append(sessions[:], 0, unknown) {
 			_, err := NewKey(d, 1, alg, make([]byte, alg.KeyLen()))
 			if (err == nil) != d.SealsWith(alg) {
@@ -192,17 +230,17 @@ func TestParseDialect(t *testing.T) {
 			t.Errorf("%v parses to %v, %v", d, got, err)
 		}
 	}
-	for _, name := range []string{"", "Native", "dialect 0", "ntpdrs"} {
+	for _, name := range []string{"", "Native", "dialect 0", "ntpd-rs"} {
 		if d, err := ParseDialect(name); err == nil {
 			t.Errorf("%q parses to %v", name, d)
 		}
 	}
 }
 
-// TestKeyID: chrony and native have the id as a number on the wire, NTPsec as its host keeps it.
+// TestKeyID: all but NTPsec have the id as a number on the wire, NTPsec has it as its host keeps it.
 func TestKeyID(t *testing.T) {
 	for _, d := range dialects {
-		c, err := newKey(t, d, aead.AESSIVCMAC256).Seal(nil, make([]byte, 16), newSession(t, aead.AESSIVCMAC256))
+		c, err := newKey(t, d, usual(d)).Seal(nil, make([]byte, 16), newSession(t, aead.AESSIVCMAC256))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -258,6 +296,7 @@ func TestNoAllocs(t *testing.T) {
 		{Native, aead.AESSIVCMAC256, 0},
 		{Chrony, aead.AESSIVCMAC256, 0},
 		{NTPsec, aead.AESSIVCMAC512, 0},
+		{NTPDRS, aead.AESSIVCMAC512, 0},
 		{Chrony, aead.AES128GCMSIV, 1}, // the cipher under the key that AES-GCM-SIV derives for each nonce
 	} {
 		k := newKey(t, test.d, test.alg)

@@ -9,11 +9,12 @@ import (
 
 func FuzzSealOpen(f *testing.F) {
 	keys := bytes.Repeat([]byte{1, 2, 3, 4}, 32)
-	for d := range byte(3) {
+	for d := range byte(4) {
 		f.Add(d, byte(0), byte(0), keys, keys[:16])
 	}
 	f.Add(byte(1), byte(3), byte(3), keys, keys[:12]) // chrony with AES-128-GCM-SIV twice
 	f.Add(byte(2), byte(2), byte(1), keys, keys[:16])
+	f.Add(byte(3), byte(2), byte(2), keys, keys[:16])
 	f.Add(byte(0), byte(0), byte(0), keys, keys[:15])
 	f.Fuzz(func(t *testing.T, dialect, keyAlg, sessionAlg byte, keys, nonce []byte) {
 		d := dialects[int(dialect)%len(dialects)]

@@ -14,7 +14,7 @@ import (
 	"github.com/ntptsd/ntptsd/protocol/aead"
 )
 
-// A vector is a cookie that a real daemon accepted, and the key file that the daemon had.
+// A vector is a cookie that a real daemon accepted (of ntpd-rs: one computed from its source), and its key file.
 type vector struct {
 	Name   string
 	AEADID aead.ID `json:"aead_id"`
@@ -24,11 +24,12 @@ type vector struct {
 	Key    struct {
 		Line  int // of a chrony file
 		Entry int // of an NTPsec file
+		Index int // in a file of ntpd-rs
+		ID    uint32
 		Nonce string
 	}
 }
 
-// readVectors leaves out the cookies of ntpd-rs, a dialect that is not there yet.
 func readVectors(t testing.TB) (files map[string]string, vectors []vector) {
 	t.Helper()
 	b, err := os.ReadFile("testdata/cookies.json")
@@ -42,15 +43,10 @@ func readVectors(t testing.TB) (files map[string]string, vectors []vector) {
 	if err := json.Unmarshal(b, &all); err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range all.Cookies {
-		if !strings.HasPrefix(v.Name, "ntpdrs-") {
-			vectors = append(vectors, v)
-		}
+	if len(all.Cookies) < 26 {
+		t.Fatalf("only %d vectors", len(all.Cookies))
 	}
-	if len(vectors) != len(all.Cookies)-2 {
-		t.Fatalf("%d of %d vectors are used, all but 2 expected", len(vectors), len(all.Cookies))
-	}
-	return all.Files, vectors
+	return all.Files, all.Cookies
 }
 
 // key finds the key of a vector in the files; just enough of a parser for these files.
@@ -77,6 +73,9 @@ func (v *vector) key(t testing.TB, files map[string]string) *Key {
 		}
 		pair := strings.Join(strings.Split(files["ntpsec_nts_keys"], "\n")[2*v.Key.Entry:], "\n")
 		_, err = fmt.Sscanf(pair, "I: %d\nK: %s", &id, &secret)
+	case strings.HasPrefix(v.Name, "ntpdrs-"):
+		d, id, alg = NTPDRS, v.Key.ID, aead.AESSIVCMAC512
+		secret = files["ntpdrs_hex"][2*(20+64*v.Key.Index):][:128]
 	default:
 		t.Fatalf("%s: no key file", v.Name)
 	}
@@ -147,7 +146,12 @@ func testDamage(t *testing.T, k *Key, cookie []byte) {
 		refuse(k, cookie[:n], "cut to", n)
 	}
 	for n := 1; n <= 300; n++ {
-		refuse(k, append(bytes.Clone(cookie), make([]byte, n)...), "extended by", n)
+		long := append(bytes.Clone(cookie), make([]byte, n)...)
+		if k.dialect != NTPDRS {
+			refuse(k, long, "extended by", n)
+		} else if err := k.Open(new(Session), long); err != nil { // that is its padding
+			t.Fatalf("padded by %d: %v", n, err)
+		}
 	}
 	for i := range 8 * len(cookie) {
 		c := bytes.Clone(cookie)
