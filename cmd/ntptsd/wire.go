@@ -28,16 +28,16 @@ func wire(cfg *config.Config, set *sockets.Set, level *slog.LevelVar, log *slog.
 		return nil, err
 	}
 	// Keys and certificates are both read before either is complained about.
-	ring, ringErr := keyring.Open(cfg, clock, log)
+	rings, ringErr := keyring.OpenAll(cfg, clock, nil, log)
 	files, filesErr := certs.OpenFiles(certs.Pairs(cfg), log)
 	if err := errors.Join(ringErr, filesErr); err != nil {
 		return nil, err
 	}
-	timeServer, err := timeserver.New(cfg, set.Time, ring, clock, log)
+	timeServer, err := timeserver.New(cfg, set.Time, rings.Ring(config.DefaultRing), clock, log)
 	if err != nil {
 		return nil, err
 	}
-	keyExchange, err := keyexchange.New(cfg, set.KeyExchange, onlyRing{ring}, files, log)
+	keyExchange, err := keyexchange.New(cfg, set.KeyExchange, rings, files, log)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func wire(cfg *config.Config, set *sockets.Set, level *slog.LevelVar, log *slog.
 	}{ // whoever uses another one comes after it, and stops before it
 		{"settings", newSettings(cfg, set, level, log)},
 		{"clock", clock},
-		{"keyring", ring},
+		{"keyring", rings},
 		{"certs", files},
 		{"timeserver", timeServer},
 		{"keyexchange", keyExchange},
@@ -64,11 +64,6 @@ func wire(cfg *config.Config, set *sockets.Set, level *slog.LevelVar, log *slog.
 	logListening(set, log)
 	return d, nil
 }
-
-// onlyRing is the ring "default" by whatever name.
-type onlyRing struct{ *keyring.Ring }
-
-func (r onlyRing) KeySet(string) *keyring.KeySet { return r.Ring.KeySet() }
 
 // loadFor loads a configuration for sockets that are open already.
 func loadFor(path string, set *sockets.Set) (*config.Config, error) {

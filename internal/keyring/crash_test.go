@@ -64,7 +64,7 @@ func TestFailedSaveThatSucceeded(t *testing.T) {
 		return syscall.EIO
 	}
 	ids := w.ids()
-	if err := w.ring.Rotate(); err == nil {
+	if err := w.rotate(); err == nil {
 		t.Fatal("no error")
 	}
 	w.wantSteps(ids, 0)

@@ -54,7 +54,7 @@ func loadRecord(path string) (record, error) {
 	r, err := parseRecord(b)
 	switch {
 	case errors.Is(err, errForeign):
-		return record{}, fmt.Errorf("%s %w: set keyring.file to another path", path, err)
+		return record{}, fmt.Errorf("%s %w: name another path", path, err)
 	case errors.Is(err, errVersion):
 		return record{}, fmt.Errorf("%s %w: run the version that wrote it", path, err)
 	case err != nil:

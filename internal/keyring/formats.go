@@ -3,6 +3,7 @@ package keyring
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,7 +11,7 @@ import (
 	"github.com/ntptsd/ntptsd/protocol/cookie"
 )
 
-// The neighbours' key files, as their daemons read and write them:
+// The neighbours' key files, as their daemons read and write them; that of ntpd-rs is in ntpdrs.go:
 //
 //	NKS0               NKS1                    T: <seconds>      NTPsec: T 0 switches its own rotation off,
 //	<aead> <age>       <age>                   L: <key length>   the first pair mints
@@ -58,16 +59,26 @@ func toNTPsec(keys []key) []key {
 	return ordered
 }
 
-// parseFormat reads a file of the dialect's daemon, in the order of its lines: keys with id, AEAD and secret.
-func parseFormat(d cookie.Dialect, text string) ([]key, error) {
-	if d == cookie.NTPsec {
-		return parseNTPsec(text)
+// held is what a neighbour's file holds: keys with id, AEAD and secret.
+type held struct {
+	keys    []key // oldest first
+	primary int   // the one that mints
+	stopped bool  // NTPsec: T is 0, which switches its own rotation off
+}
+
+// parseFormat reads a file of the dialect's daemon.
+func parseFormat(d cookie.Dialect, b []byte) (*held, error) {
+	switch d {
+	case cookie.NTPsec:
+		return parseNTPsec(string(b))
+	case cookie.NTPDRS:
+		return parseNTPDRS(b)
 	}
-	return parseNKS(text)
+	return parseNKS(string(b))
 }
 
 // parseNKS takes what chronyd 4.4 and later take, and no more: it checks the slots, and refuses carriage returns.
-func parseNKS(text string) ([]key, error) {
+func parseNKS(text string) (*held, error) {
 	magic, text, _ := strings.Cut(text, "\n")
 	if magic != "NKS0" && magic != "NKS1" {
 		return nil, errors.New("first line is neither NKS0 nor NKS1")
@@ -82,7 +93,7 @@ func parseNKS(text string) ([]key, error) {
 	if !ok || !isNumber(head[0]) {
 		return nil, errors.New("line 2 is wrong")
 	}
-	var keys []key
+	h := &held{primary: chronyKeys - 2}
 	for i := range chronyKeys {
 		var words []string
 		words, text = nksLine(text)
@@ -93,12 +104,12 @@ func parseNKS(text string) ([]key, error) {
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", 3+i, err)
 		}
-		if i > 0 && k.id&3 != (keys[i-1].id+1)&3 {
+		if i > 0 && k.id&3 != (h.keys[i-1].id+1)&3 {
 			return nil, fmt.Errorf("line %d: the id is out of sequence", 3+i)
 		}
-		keys = append(keys, k)
+		h.keys = append(h.keys, k)
 	}
-	return keys, nil
+	return h, nil
 }
 
 // nksLine cuts a line into its words: blanks and tabs separate, a carriage return is part of a word.
@@ -132,10 +143,11 @@ func parseNKSKey(words []string) (k key, err error) {
 
 // parseNTPsec takes what ntpd reads in full; text after the last pair, which it ignores, is refused: with a key that
 // is too long ntpd would read the first pairs only.
-func parseNTPsec(text string) ([]key, error) {
+func parseNTPsec(text string) (*held, error) {
 	words := labelled(text)
 	seconds, words, ok := value(words, "T:")
-	if _, err := strconv.ParseUint(seconds, 10, 64); !ok || err != nil {
+	newest, err := strconv.ParseUint(seconds, 10, 64)
+	if !ok || err != nil {
 		return nil, errors.New("want T: and the seconds of the newest key")
 	}
 	length, words, ok := value(words, "L:")
@@ -160,7 +172,8 @@ func parseNTPsec(text string) ([]key, error) {
 		}
 		keys = append(keys, key{id: uint32(number), alg: alg, secret: s})
 	}
-	return keys, nil
+	slices.Reverse(keys)
+	return &held{keys: keys, primary: len(keys) - 1, stopped: newest == 0}, nil
 }
 
 // labelled cuts the text into words; a label like "T:" is a word of its own even when no blank follows.

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -14,7 +15,8 @@ import (
 	"github.com/ntptsd/ntptsd/protocol/cookie"
 )
 
-// vectors are files that real daemons loaded, and cookies under their keys that the daemons answered.
+// vectors are files that real daemons loaded, and cookies under their keys that the daemons answered; those of ntpd-rs
+// are computed from its source.
 type vectors struct {
 	Files   map[string]string
 	Cookies []struct {
@@ -30,9 +32,14 @@ func loadVectors(t testing.TB) (v vectors) {
 	if err == nil {
 		err = json.Unmarshal(b, &v)
 	}
-	if err != nil || len(v.Files) != 4 || len(v.Cookies) == 0 {
+	if err != nil || len(v.Files) != 5 || len(v.Cookies) == 0 {
 		t.Fatalf("%d files, %d cookies: %v", len(v.Files), len(v.Cookies), err)
 	}
+	b, err = hex.DecodeString(v.Files["ntpdrs_hex"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Files["ntpdrs_hex"] = string(b)
 	return v
 }
 
@@ -42,19 +49,43 @@ var vectorConfig = map[string]config.KeyRing{
 	"chrony_NKS1_alg15": {Dialect: "chrony", NeighbourFormat: "nks1"},
 	"chrony_NKS1_alg30": {Dialect: "chrony", NeighbourFormat: "nks1", AEAD: 30},
 	"ntpsec_nts_keys":   {Dialect: "ntpsec"},
+	"ntpdrs_hex":        {Dialect: "ntpdrs", Owner: ownerNeighbour},
+}
+
+// vectorMints is the id of the key that its daemon mints with.
+var vectorMints = map[string]uint32{"chrony_NKS0": 0x5ec0de03, "chrony_NKS1_alg15": 0x5ec0de03, "chrony_NKS1_alg30": 0x5ec0df03,
+	"ntpsec_nts_keys": 287454020, "ntpdrs_hex": 7}
+
+// appendNTPDRS writes what ntpd-rs writes.
+func appendNTPDRS(b []byte, h *held) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(epoch.Unix()))
+	b = binary.BigEndian.AppendUint32(b, h.keys[0].id)
+	b = binary.BigEndian.AppendUint32(b, uint32(h.primary))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(h.keys)))
+	for _, k := range h.keys {
+		b = append(b, k.secret.bytes()...)
+	}
+	return b
 }
 
 // Whatever a daemon loaded we write the same way, but for NTPsec's next key, which it does not have.
 func TestVectorsComeOutAsTheyWere(t *testing.T) {
 	for name, text := range loadVectors(t).Files {
 		d, _ := cookie.ParseDialect(vectorConfig[name].Dialect)
-		keys, err := parseFormat(d, text)
+		h, err := parseFormat(d, []byte(text))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
+		if d == cookie.NTPDRS {
+			if got := string(appendNTPDRS(nil, h)); got[8:] != text[8:] {
+				t.Errorf("%s: %x, want %x", name, got, text)
+			}
+			continue
+		}
 		format := map[string]string{"NKS0": nks0, "NKS1": nks1, "T: 0": ntpsecKeys}[text[:4]]
+		keys := h.keys
 		if d == cookie.NTPsec {
-			keys = []key{keys[2], keys[0], keys[1]} // as a set: old, current, next
+			keys = []key{keys[0], keys[2], keys[1]} // as a set: old, current, next
 		}
 		if got := string(appendFormat(nil, format, keys)); got != text {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, text)
@@ -62,30 +93,33 @@ func TestVectorsComeOutAsTheyWere(t *testing.T) {
 	}
 }
 
-// The first start beside a neighbour adopts its keys, so that nobody's cookie dies, and mints with the same one.
+// The first start beside a neighbour adopts its keys, whoever owns them from then on, so that nobody's cookie dies, and
+// mints with the same one.
 func TestAdoptedKeysOpenTheirCookies(t *testing.T) {
 	v := loadVectors(t)
 	for name, text := range v.Files {
-		w := beside(t, vectorConfig[name], text)
-		w.mustStart()
-		for _, c := range v.Cookies {
-			if c.File != name {
-				continue
+		k := vectorConfig[name]
+		for _, owner := range []string{k.Owner, ownerNeighbour} {
+			k.Owner = owner
+			w := beside(t, k, text)
+			w.mustStart()
+			for _, c := range v.Cookies {
+				if c.File != name {
+					continue
+				}
+				sealed, err := hex.DecodeString(c.Cookie)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var s cookie.Session
+				if err := w.ring.KeySet().Open(&s, sealed); err != nil || s.AEAD() != c.AEAD ||
+					hex.EncodeToString(s.C2S()) != c.C2S || hex.EncodeToString(s.S2C()) != c.S2C {
+					t.Errorf("%s: %v", c.Name, err)
+				}
 			}
-			sealed, err := hex.DecodeString(c.Cookie)
-			if err != nil {
-				t.Fatal(err)
+			if w.current() != vectorMints[name] {
+				t.Errorf("%s: mints under %08x, want %08x", name, w.current(), vectorMints[name])
 			}
-			var s cookie.Session
-			if err := w.ring.KeySet().Open(&s, sealed); err != nil || s.AEAD() != c.AEAD ||
-				hex.EncodeToString(s.C2S()) != c.C2S || hex.EncodeToString(s.S2C()) != c.S2C {
-				t.Errorf("%s: %v", c.Name, err)
-			}
-		}
-		mints := map[string]uint32{"chrony_NKS0": 0x5ec0de03, "chrony_NKS1_alg15": 0x5ec0de03,
-			"chrony_NKS1_alg30": 0x5ec0df03, "ntpsec_nts_keys": 287454020}[name]
-		if w.current() != mints {
-			t.Errorf("%s: mints under %08x, want %08x", name, w.current(), mints)
 		}
 	}
 }
@@ -109,12 +143,11 @@ func TestTolerantAsTheDaemons(t *testing.T) {
 		"ntpsec no blank":    {cookie.NTPsec, strings.ReplaceAll(sec, ": ", ":")},
 		"ntpsec eleven keys": {cookie.NTPsec, sec + strings.Repeat(sec[len("T: 0\nL: 32\n"):], 3)},
 	} {
-		keys, err := parseFormat(tt.d, tt.text)
+		h, err := parseFormat(tt.d, []byte(tt.text))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
-		}
-		if len(keys) > ntpsecFileKeys {
-			t.Errorf("%s: %d keys", name, len(keys))
+		} else if len(h.keys) > ntpsecFileKeys {
+			t.Errorf("%s: %d keys", name, len(h.keys))
 		}
 	}
 }
@@ -189,17 +222,18 @@ func TestBadNeighbourFiles(t *testing.T) {
 func FuzzNKS(f *testing.F) {
 	seed(f, cookie.Chrony)
 	f.Fuzz(func(t *testing.T, text string) {
-		keys, err := parseNKS(text)
+		h, err := parseNKS(text)
 		if err != nil {
 			return
 		}
+		keys := h.keys
 		formats := []string{nks1}
 		if !slices.ContainsFunc(keys, func(k key) bool { return k.alg != keys[0].alg }) {
 			formats = append(formats, nks0)
 		}
 		for _, format := range formats {
 			again, err := parseNKS(string(appendFormat(nil, format, keys)))
-			if err != nil || !slices.Equal(again, keys) {
+			if err != nil || !slices.Equal(again.keys, keys) {
 				t.Errorf("%s: %v", format, err)
 			}
 		}
@@ -209,17 +243,75 @@ func FuzzNKS(f *testing.F) {
 func FuzzNTPsec(f *testing.F) {
 	seed(f, cookie.NTPsec)
 	f.Fuzz(func(t *testing.T, text string) {
-		keys, err := parseNTPsec(text)
-		if err != nil || len(keys) < 2 {
+		h, err := parseNTPsec(text)
+		if err != nil || len(h.keys) < 2 {
 			return
 		}
-		set := slices.Clone(keys[2:])
-		slices.Reverse(set)
-		again, err := parseNTPsec(string(appendFormat(nil, ntpsecKeys, append(set, keys[0], keys[1]))))
-		if err != nil || !slices.Equal(again, keys) {
+		n := len(h.keys)
+		set := append(slices.Clone(h.keys[:n-2]), h.keys[n-1], h.keys[n-2]) // what mints stands before the next one
+		again, err := parseNTPsec(string(appendFormat(nil, ntpsecKeys, set)))
+		if err != nil || !slices.Equal(again.keys, h.keys) || !again.stopped {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// FuzzNTPDRS: what is taken comes out again octet for octet, but for the time.
+func FuzzNTPDRS(f *testing.F) {
+	seed(f, cookie.NTPDRS)
+	f.Fuzz(func(t *testing.T, text string) {
+		h, err := parseNTPDRS([]byte(text))
+		if err != nil {
+			return
+		}
+		if got := string(appendNTPDRS(nil, h)); got[8:] != text[8:] {
+			t.Errorf("%x comes out as %x", text, got)
+		}
+		s, err := mirror(policy{dialect: cookie.NTPDRS, interval: hour, keep: 7}, h, nil, epoch)
+		if err != nil || s.current().id != h.keys[h.primary].id || opens(s, mint(t, s)) != nil {
+			t.Errorf("no set of it: %v", err)
+		}
+	})
+}
+
+// FuzzFollowed: whatever a neighbour's file holds, it is refused, or makes a set whose record can be read again; no error
+// shows what may be a secret.
+func FuzzFollowed(f *testing.F) {
+	for _, d := range []cookie.Dialect{cookie.Chrony, cookie.NTPsec, cookie.NTPDRS} {
+		seed(f, d)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, d := range []cookie.Dialect{cookie.Chrony, cookie.NTPsec, cookie.NTPDRS} {
+			h, err := parseFormat(d, []byte(text))
+			var s *KeySet
+			if err == nil {
+				s, err = mirror(policy{dialect: d, interval: hour, keep: min(7, maxKeep(d))}, h, nil, epoch)
+			}
+			if err != nil {
+				wantNoSecret(t, err, text)
+				continue
+			}
+			if !s.mirrors(h) {
+				t.Errorf("%v: other keys", d)
+			}
+			again, err := parseRecord(record{saved: epoch, set: s}.appendTo(nil))
+			if err != nil || !again.set.mirrors(h) {
+				t.Errorf("%v: the record: %v", d, err)
+			}
+		}
+	})
+}
+
+// wantNoSecret checks that an error repeats no 16 hexadecimal digits of the text.
+func wantNoSecret(t *testing.T, err error, text string) {
+	t.Helper()
+	const part = 16
+	for i := range max(0, len(text)-part+1) {
+		if word := text[i : i+part]; strings.Trim(word, "0123456789abcdefABCDEF") == "" && strings.Contains(err.Error(), word) {
+			t.Errorf("the error %v tells %q", err, word)
+			return
+		}
+	}
 }
 
 func seed(f *testing.F, d cookie.Dialect) {

@@ -4,10 +4,12 @@
 //	oldest ... old | current | next        each key moves one place to the left in a rotation
 //	 opens    opens   mints     opens
 //
-// The next key is published one whole interval before it mints. The Ring rotates the set and keeps it in the record, our
-// own file in the state directory, which is the truth (record.go shows it); the file of the neighbour is written from it
-// (formats.go). Ends are announced as times of the wall clock, but what counts is time that has passed: see Ring.advance.
-// The bytes of a cookie are package cookie's.
+// The next key is published one whole interval before it mints; beside a neighbour that can be asked it is published when
+// the neighbour has answered a cookie under it (prove.go). The Ring rotates the set and keeps it in the record, our own file
+// in the state directory, which is the truth (record.go shows it); the file of the neighbour is written from it (formats.go).
+// Where the neighbour owns the keys it is the other way round: the set is what its file holds, whichever key mints
+// (follow.go), and the record is for a start without that file. Ends are announced as times of the wall clock, but what
+// counts is time that has passed: see Ring.advance. The bytes of a cookie are package cookie's.
 package keyring
 
 import (
@@ -28,8 +30,11 @@ type KeySet struct {
 	dialect   cookie.Dialect
 	interval  time.Duration // how long a key mints
 	keep      int           // how many old keys are kept when nothing is promised
-	published bool          // the neighbour's file, if there is one, holds all keys
+	published bool          // the neighbour, if there is one, knows all keys
 	keys      []key         // oldest first; the last is the next one, the one before it is current
+
+	followed bool // this is the set of a neighbour that owns the keys: any of them may be current
+	primary  int  // of a followed set: the current key
 }
 
 // key is one key of a set. acceptUntil of the current key is the earliest end it can have.
@@ -43,9 +48,16 @@ type key struct {
 	sealer      *cookie.Key
 }
 
-func (s *KeySet) next() *key    { return &s.keys[len(s.keys)-1] }
-func (s *KeySet) current() *key { return &s.keys[len(s.keys)-2] }
-func (s *KeySet) old() []key    { return s.keys[:len(s.keys)-2] }
+func (s *KeySet) next() *key    { return &s.keys[len(s.keys)-1] } // of a set that we rotate
+func (s *KeySet) current() *key { return &s.keys[s.mints()] }
+func (s *KeySet) old() []key    { return s.keys[:s.mints()] }
+
+func (s *KeySet) mints() int {
+	if s.followed {
+		return s.primary
+	}
+	return len(s.keys) - 2
+}
 
 // Carries tells whether cookies of this set can carry sessions of that AEAD.
 func (s *KeySet) Carries(session aead.ID) bool { return s.dialect.Carries(session) }
@@ -62,8 +74,12 @@ func (s *KeySet) Seal(dst, nonce []byte, session *cookie.Session) ([]byte, error
 }
 
 // Open fills session from a cookie under any key of the set, the next one included. ErrUnknownKey, cookie.ErrOpen.
-// No allocation.
+// No allocation. A nil set, of a ring without keys, knows no key.
 func (s *KeySet) Open(session *cookie.Session, c []byte) error {
+	if s == nil {
+		session.Zero()
+		return ErrUnknownKey
+	}
 	id, ok := s.dialect.KeyID(c)
 	if !ok {
 		return cookie.ErrOpen
@@ -85,5 +101,8 @@ func (s KeySet) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
 // NewTestKeySet makes a set of random keys that no file knows: for tests and benchmarks of others.
 func NewTestKeySet(d cookie.Dialect) (*KeySet, error) {
 	p := policy{dialect: d, alg: aead.AESSIVCMAC256, interval: time.Hour, keep: 2}
+	if d == cookie.NTPDRS {
+		p.alg = aead.AESSIVCMAC512
+	}
 	return newKeySet(p, time.Now())
 }

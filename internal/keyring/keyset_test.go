@@ -13,7 +13,7 @@ import (
 	"github.com/ntptsd/ntptsd/protocol/cookie"
 )
 
-var dialects = []cookie.Dialect{cookie.Native, cookie.Chrony, cookie.NTPsec}
+var dialects = []cookie.Dialect{cookie.Native, cookie.Chrony, cookie.NTPsec, cookie.NTPDRS}
 
 func TestCookiesUnderEveryKeyOpen(t *testing.T) {
 	for _, d := range dialects {

@@ -6,64 +6,80 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	keys, last, next                 prometheus.Gauge
 	held, full, unsaved, unpublished prometheus.Gauge
-	rotations                        *prometheus.CounterVec
-	rotated, failed, refused         prometheus.Counter
+	unproved                         prometheus.Gauge
+	rotations, proofs                *prometheus.CounterVec
+
+	rotated, failed, refused, followed prometheus.Counter // of rotations
+	proved, notProved                  prometheus.Counter // of proofs
 }
 
-func newMetrics() *metrics {
+func newMetrics(ring string) *metrics {
+	labels := prometheus.Labels{"ring": ring}
 	gauge := func(name, help string) prometheus.Gauge {
-		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels})
 	}
 	m := &metrics{
 		keys:        gauge("ntptsd_keyring_keys", "Cookie keys that are accepted, the next one included."),
 		last:        gauge("ntptsd_keyring_last_rotation_timestamp_seconds", "When the current cookie key began to mint."),
-		next:        gauge("ntptsd_keyring_next_rotation_timestamp_seconds", "When the next cookie key may begin to mint."),
+		next:        gauge("ntptsd_keyring_next_rotation_timestamp_seconds", "When the next cookie key may begin to mint; 0 if the neighbour rotates."),
 		held:        gauge("ntptsd_keyring_clock_held", "1 while nothing rotates because the clock is not synchronised."),
 		full:        gauge("ntptsd_keyring_promises_held", "1 while nothing rotates because every key is still promised."),
 		unsaved:     gauge("ntptsd_keyring_save_failing", "1 while the key record cannot be saved."),
-		unpublished: gauge("ntptsd_keyring_neighbour_failing", "1 while the neighbour's key file cannot be written."),
+		unpublished: gauge("ntptsd_keyring_neighbour_failing", "1 while the neighbour's key file cannot be written or followed."),
+		unproved:    gauge("ntptsd_keyring_unproved", "1 while the neighbour does not prove to know the next cookie key, or cannot be told to read it."),
 		rotations: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ntptsd_keyring_rotations_total",
-			Help: "Rotations: ok, failed (not saved), refused (a key is still promised)."}, []string{"result"}),
+			Help:        "Rotations: ok, failed (not saved), refused (a key is still promised), followed (the neighbour's).",
+			ConstLabels: labels}, []string{"result"}),
+		proofs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ntptsd_keyring_proofs_total",
+			Help: "Cookies by which the neighbour was to prove to know the next key: ok, failed.", ConstLabels: labels}, []string{"result"}),
 	}
 	m.rotated = m.rotations.WithLabelValues("ok")
 	m.failed = m.rotations.WithLabelValues("failed")
 	m.refused = m.rotations.WithLabelValues("refused")
+	m.followed = m.rotations.WithLabelValues("followed")
+	m.proved = m.proofs.WithLabelValues("ok")
+	m.notProved = m.proofs.WithLabelValues("failed")
 	return m
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.keys, m.last, m.next, m.held, m.full, m.unsaved, m.unpublished, m.rotations}
+	return []prometheus.Collector{m.keys, m.last, m.next, m.held, m.full, m.unsaved, m.unpublished, m.unproved,
+		m.rotations, m.proofs}
 }
 
-// Describe implements prometheus.Collector.
-func (r *Ring) Describe(ch chan<- *prometheus.Desc) {
-	for _, c := range r.metrics.collectors() {
+func (m *metrics) describe(ch chan<- *prometheus.Desc) {
+	for _, c := range m.collectors() {
 		c.Describe(ch)
 	}
 }
 
-// Collect implements prometheus.Collector.
-func (r *Ring) Collect(ch chan<- prometheus.Metric) {
-	for _, c := range r.metrics.collectors() {
+func (m *metrics) collect(ch chan<- prometheus.Metric) {
+	for _, c := range m.collectors() {
 		c.Collect(ch)
+	}
+}
+
+func (m *metrics) proof(err error) {
+	if err != nil {
+		m.notProved.Inc()
+	} else {
+		m.proved.Inc()
 	}
 }
 
 // observe brings the gauges up to the ring.
 func (r *Ring) observe() {
 	m, set := r.metrics, r.set.Load()
-	m.keys.Set(float64(len(set.keys)))
-	m.last.Set(float64(set.current().mintFrom.UnixMilli()) / 1e3)
-	m.next.Set(float64(set.next().mintFrom.UnixMilli()) / 1e3)
+	if set != nil {
+		m.keys.Set(float64(len(set.keys)))
+		m.last.Set(float64(set.current().mintFrom.UnixMilli()) / 1e3)
+	}
+	if set != nil && !r.policy.Load().follow {
+		m.next.Set(float64(set.next().mintFrom.UnixMilli()) / 1e3)
+	}
 	m.held.Set(r.states.held.gauge())
 	m.full.Set(r.states.full.gauge())
 	m.unsaved.Set(r.states.saving.gauge())
 	m.unpublished.Set(r.states.neighbour.gauge())
-}
-
-func (s state) gauge() float64 {
-	if s {
-		return 1
-	}
-	return 0
+	m.unproved.Set(r.states.unproved.gauge())
 }

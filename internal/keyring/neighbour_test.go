@@ -38,18 +38,14 @@ func (w *world) neighbourText() string {
 func (w *world) wantNeighbour() {
 	w.Helper()
 	s := w.ring.KeySet()
-	keys, err := parseFormat(s.dialect, w.neighbourText())
+	h, err := parseFormat(s.dialect, []byte(w.neighbourText()))
 	if err != nil {
 		w.Fatal(err)
 	}
-	if len(keys) != len(s.keys) || !s.wrote(keys) {
-		w.Errorf("the neighbour has %v, the ring %v", keys, s.keys)
+	if len(h.keys) != len(s.keys) || !s.wrote(h) {
+		w.Errorf("the neighbour has %v, the ring %v", h.keys, s.keys)
 	}
-	mints := keys[0]
-	if s.dialect == cookie.Chrony {
-		mints = keys[2]
-	}
-	if mints.id != s.current().id {
+	if mints := h.keys[h.primary]; mints.id != s.current().id {
 		w.Errorf("the neighbour mints with %08x, the ring with %08x", mints.id, s.current().id)
 	}
 }
@@ -160,10 +156,11 @@ func TestForeignNeighbourFileIsLeftAlone(t *testing.T) {
 func TestNeighbourThatRotatesIsNoticed(t *testing.T) {
 	w := beside(t, config.KeyRing{Dialect: "chrony"}, "-")
 	w.mustStart()
-	keys, err := parseNKS(w.neighbourText())
+	h, err := parseNKS(w.neighbourText())
 	if err != nil {
 		t.Fatal(err)
 	}
+	keys := h.keys
 	fresh := keys[0]
 	fresh.secret = newSecret(15)
 	text := string(appendFormat(nil, nks0, append(keys[1:], fresh)))
@@ -249,15 +246,15 @@ func TestAdoptFullNTPsecFile(t *testing.T) {
 	if got := w.ring.KeySet(); len(got.keys) != 11 || got.current().id != s.current().id {
 		t.Fatalf("%d keys, current %08x", len(got.keys), got.current().id)
 	}
-	keys, err := parseNTPsec(w.neighbourText())
-	if err != nil || len(keys) != 10 || keys[1].id != w.ring.KeySet().next().id {
-		t.Fatalf("%d keys: %v", len(keys), err)
+	h, err := parseNTPsec(w.neighbourText())
+	if err != nil || len(h.keys) != 10 || h.keys[8].id != w.ring.KeySet().next().id {
+		t.Fatalf("%d keys: %v", len(h.keys), err)
 	}
 	for day := range 12 {
 		ids := w.ids()
 		w.live(24 * hour)
 		w.wantSteps(ids, 1)
-		if w.logged("level=WARN")+w.logged("level=ERROR") > 0 {
+		if w.logged("level=WARN") != w.logged("restart ntpd when you can") || w.logged("level=ERROR") > 0 {
 			t.Fatalf("day %d: %s", day, w.log)
 		}
 	}
@@ -270,7 +267,8 @@ func TestNeighbourSettings(t *testing.T) {
 		"set nks1":                     {Dialect: "chrony", AEAD: 30},
 		`"nks0" is no format`:          {Dialect: "ntpsec", NeighbourFormat: "nks0"},
 		`"ntpsec" is no format`:        {Dialect: "chrony", NeighbourFormat: "ntpsec"},
-		"keyring.owner":                {Dialect: "chrony", Owner: "neighbour"},
+		"keyring.owner":                {Dialect: "chrony", Owner: "somebody"},
+		"ntpd-rs rewrites its file":    {Dialect: "ntpdrs"},
 		"exactly 2":                    {Dialect: "chrony", Keep: 3},
 		"between 1 and 8":              {Dialect: "ntpsec", Keep: 9},
 		"has no keys of AES-SIV-CMAC-": {Dialect: "chrony", AEAD: 17, NeighbourFormat: "nks1"},

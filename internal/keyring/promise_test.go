@@ -28,6 +28,8 @@ type history struct {
 	lied      time.Duration            // the real time when the wall clock was last wrong about it, or a step was forced
 	published map[uint32]time.Duration // real time when a key was first seen as next
 	trace     []string
+
+	door *nextDoor // nil: nobody can be asked
 }
 
 type promise struct {
@@ -46,11 +48,15 @@ func TestPromisesHoldWhateverHappens(t *testing.T) {
 	for seed := range runs {
 		k := []config.KeyRing{{Keep: keep}, {Dialect: "chrony"}, {Dialect: "ntpsec", Keep: keep}}[seed%3]
 		w := newWorld(t, k)
-		if seed%2 == 1 && seed%3 > 0 {
+		var door *nextDoor
+		switch {
+		case seed%4 == 1 && seed%3 > 0:
 			w = beside(t, k, "-")
+		case seed%4 == 3 && seed%3 > 0:
+			w, door = proving(t, k)
 		}
 		w.mustStart()
-		h := &history{world: w, rng: rand.New(rand.NewPCG(seed, 1)), saved: w.record().saved, ids: w.ids(), published: map[uint32]time.Duration{}}
+		h := &history{world: w, door: door, rng: rand.New(rand.NewPCG(seed, 1)), saved: w.record().saved, ids: w.ids(), published: map[uint32]time.Duration{}}
 		h.published[h.ids[1]] = 0
 		for range 60 {
 			h.happen()
@@ -72,6 +78,7 @@ func (h *history) note(format string, args ...any) {
 
 // happen does one thing at random, then lets the ring look.
 func (h *history) happen() {
+	h.visit()
 	switch n := h.rng.IntN(20); {
 	case n < 9:
 		d := h.duration(interval / 2)
@@ -93,14 +100,30 @@ func (h *history) happen() {
 		}
 		h.note("disk: %v", h.full)
 	case n < 17:
-		err := h.ring.Rotate()
+		err := h.rotate()
 		h.note("forced: %v", err)
 		h.lied = h.real
 	default:
 		h.cookies = append(h.cookies, promise{mint(h, h.ring.KeySet()), h.elapsed + keep*interval})
 		h.note("cookie until %v", h.elapsed+keep*interval)
 	}
-	h.ring.look()
+	h.ring.tend(h.Context())
+}
+
+// visit lets something happen next door now and then.
+func (h *history) visit() {
+	if h.door == nil {
+		return
+	}
+	switch h.rng.IntN(8) {
+	case 0:
+		h.door.away = errNAK
+		h.note("the neighbour is away")
+	case 1, 2:
+		h.door.away = nil
+		h.door.start()
+		h.note("the neighbour starts")
+	}
 }
 
 func (h *history) restart() {
@@ -132,13 +155,13 @@ func (h *history) check() {
 		}
 	}
 	h.checkStep(s)
-	if onDisk := h.record().set; !onDisk.has(*s.current()) || !onDisk.has(*s.next()) {
+	if onDisk := h.record().set; onDisk.find(*s.current()) == nil || onDisk.find(*s.next()) == nil {
 		h.Error("a key is in use that is not on disk")
 	}
 	if len(s.keys) > maxKeys(s.dialect) {
 		h.Errorf("%d keys", len(s.keys))
 	}
-	h.ring.look()
+	h.ring.tend(h.Context())
 	if !slices.Equal(h.world.ids(), h.ids) {
 		h.Error("a second step at once")
 	}
@@ -151,6 +174,9 @@ func (h *history) checkStep(s *KeySet) {
 	if now[0] != h.ids[0] {
 		if now[0] != h.ids[1] {
 			h.Error("more than one step, or a key that nobody knew")
+		}
+		if h.door != nil && !slices.Contains(h.door.knows, now[0]) {
+			h.Errorf("a key mints that the neighbour does not know")
 		}
 		if since := h.published[now[0]]; since > h.lied && h.real-since < interval-maxDrift {
 			h.Errorf("a key mints %v after it was published", h.real-since)

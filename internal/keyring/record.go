@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,10 +29,13 @@ import (
 //	key e07a2d55 15 2026-11-22T10:00:00Z 2026-11-23T10:00:00Z 2026-12-01T10:00:00Z 0b91cc34 9927c252...
 //	sum 6c1f...
 //
+// A followed set is version 2: it may have one key only, and below "published" a line tells which one mints,
+//
+//	mints 1c9b4f02
+//
 // There is one way to write a record: whatever does not come out again octet for octet as it was read is refused.
 const (
 	recordMagic   = "ntptsd-keys "
-	recordVersion = "1"
 	recordColumns = "# id aead created mint-from accept-until fingerprint secret\n"
 	sumLine       = "sum "
 
@@ -52,8 +56,12 @@ type record struct {
 
 func (r record) appendTo(b []byte) []byte {
 	start, s := len(b), r.set
-	b = fmt.Appendf(b, "%s%s\ndialect %v\nrotate-every %v\nkeep %d\npublished %s\nsaved %s\n%s", recordMagic, recordVersion,
-		s.dialect, s.interval, s.keep, yesNo(s.published), stamp(r.saved), recordColumns)
+	version, mints := "1", ""
+	if s.followed {
+		version, mints = "2", fmt.Sprintf("mints %08x\n", s.current().id)
+	}
+	b = fmt.Appendf(b, "%s%s\ndialect %v\nrotate-every %v\nkeep %d\npublished %s\n%ssaved %s\n%s", recordMagic, version,
+		s.dialect, s.interval, s.keep, yesNo(s.published), mints, stamp(r.saved), recordColumns)
 	for i := range s.keys {
 		k := &s.keys[i]
 		b = fmt.Appendf(b, "key %08x %d %s %s %s %s %s\n", k.id, k.alg,
@@ -77,7 +85,7 @@ func parseRecord(b []byte) (record, error) {
 	if !ok {
 		return record{}, errTorn
 	}
-	if version != recordVersion { // after the sum, which all versions keep: a torn version is torn
+	if version != "1" && version != "2" { // after the sum, which all versions keep: a torn version is torn
 		return record{}, fmt.Errorf("%w (%q)", errVersion, version)
 	}
 	r, err := parseBody(body)
@@ -100,6 +108,7 @@ func checkSum(b []byte) (body []byte, ok bool) {
 
 func parseBody(body []byte) (record, error) {
 	r := record{set: &KeySet{}}
+	var mints uint64
 	for line := range strings.Lines(string(body)) {
 		word, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		var err error
@@ -112,6 +121,9 @@ func parseBody(body []byte) (record, error) {
 			r.set.keep, err = strconv.Atoi(rest)
 		case "published":
 			r.set.published = rest == yesNo(true)
+		case "mints":
+			r.set.followed = true
+			mints, err = strconv.ParseUint(rest, 16, 32)
 		case "saved":
 			r.saved, err = time.Parse(time.RFC3339Nano, rest)
 		case "key":
@@ -120,6 +132,9 @@ func parseBody(body []byte) (record, error) {
 		if err != nil {
 			return record{}, fmt.Errorf("has a wrong line %q: %w", word, err)
 		}
+	}
+	if r.set.followed {
+		r.set.primary = slices.IndexFunc(r.set.keys, func(k key) bool { return k.id == uint32(mints) })
 	}
 	return r, r.set.check()
 }
@@ -157,14 +172,21 @@ func (s *KeySet) parseKey(line string) error {
 // check is what every set keeps to, wherever it came from.
 func (s *KeySet) check() error {
 	least := 2
-	if s.dialect == cookie.Chrony {
+	switch {
+	case s.dialect == cookie.Chrony:
 		least = chronyKeys
+	case s.followed:
+		least = 1
 	}
 	if n := len(s.keys); n < least || n > maxKeys(s.dialect) {
 		return fmt.Errorf("has %d keys, dialect %v takes %d to %d", n, s.dialect, least, maxKeys(s.dialect))
 	}
-	if p := (policy{dialect: s.dialect, alg: s.next().alg, interval: s.interval, keep: s.keep}); p.check() != nil {
-		return p.check()
+	if s.mints() < 0 || s.mints() >= len(s.keys) {
+		return errors.New("has no key that mints")
+	}
+	p := policy{section: "keyring", dialect: s.dialect, alg: s.current().alg, interval: s.interval, keep: s.keep}
+	if err := p.check(); err != nil {
+		return fmt.Errorf("has a wrong setting: %w", err)
 	}
 	seen := make(map[uint32]bool, len(s.keys))
 	for i := range s.keys {

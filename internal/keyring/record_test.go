@@ -49,6 +49,22 @@ func TestRecordOfVersion1(t *testing.T) {
 	}
 }
 
+// Nor is testdata/keys-2, a followed set.
+func TestRecordOfVersion2(t *testing.T) {
+	b, err := os.ReadFile("testdata/keys-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := parseRecord(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := parseNTPDRS([]byte(loadVectors(t).Files["ntpdrs_hex"]))
+	if err != nil || !r.set.mirrors(h) || r.set.current().id != 7 || !r.saved.Equal(epoch) {
+		t.Errorf("%d keys, current %08x, saved %v: %v", len(r.set.keys), r.set.current().id, r.saved, err)
+	}
+}
+
 func summed(body string) string {
 	sum := sha256.Sum256([]byte(body))
 	return body + sumLine + hex.EncodeToString(sum[:]) + "\n"
@@ -80,9 +96,9 @@ func TestBadRecords(t *testing.T) {
 		"a bit":             {strings.Replace(good, "keep 2", "keep 3", 1), "torn"},
 		"text behind":       {good + "x", "torn"},
 		"torn version":      {strings.Replace(good, "keys 1", "keys 2", 1), "torn"},
-		"zeros":             {string(make([]byte, 500)), "is no key record of ntptsd: set keyring.file"},
+		"zeros":             {string(make([]byte, 500)), "is no key record of ntptsd: name another path"},
 		"chrony's":          {"NKS0\n15 0.0\n", "is no key record of ntptsd"},
-		"later version":     {replaced(t, cookie.Native, "keys 1", "keys 2"), `of another version of ntptsd ("2"): run the version`},
+		"later version":     {replaced(t, cookie.Native, "keys 1", "keys 3"), `of another version of ntptsd ("3"): run the version`},
 		"unknown dialect":   {replaced(t, cookie.Native, "dialect native", "dialect other"), `wrong line "dialect"`},
 		"unknown line":      {replaced(t, cookie.Native, "keep 2\n", "keep 2\nmore 1\n"), "in other words"},
 		"blank":             {replaced(t, cookie.Native, "keep 2\n", "keep  2\n"), `wrong line "keep"`},
@@ -94,6 +110,9 @@ func TestBadRecords(t *testing.T) {
 		"key time":          {replaced(t, cookie.Native, "15 2026-11", "15 2026-13"), "key time"},
 		"key aead":          {replaced(t, cookie.Native, " 15 2026", " 17 2026"), "hex digits"},
 		"unknown aead":      {replaced(t, cookie.Native, " 15 2026", " 99 2026"), "unknown"},
+		"mints":             {replaced(t, cookie.Native, "published yes\n", "published yes\nmints 00000000\n"), "has no key that mints"},
+		"mints nonsense":    {replaced(t, cookie.Native, "published yes\n", "published yes\nmints x\n"), `wrong line "mints"`},
+		"version 2 of ours": {replaced(t, cookie.Native, "keys 1", "keys 2"), "in other words"},
 		"wrong dialect":     {replaced(t, cookie.Chrony, "dialect chrony", "dialect native"), ""},
 		"three chrony keys": {summed(head + keys[0] + keys[1] + keys[2]), "has 3 keys, dialect chrony takes 4 to 4"},
 		"one key":           {summed(head + keys[0]), "has 1 keys"},
@@ -159,16 +178,14 @@ func TestBadRecordFiles(t *testing.T) {
 }
 
 func TestFirstStartMakesRecord(t *testing.T) {
-	w := newWorld(t, config.KeyRing{})
-	w.cfg.StateDirectory = filepath.Join(w.cfg.StateDirectory, "made")
-	w.cfg.KeyRing.File = ""
+	path := filepath.Join(t.TempDir(), "made", "keys")
+	w := newWorld(t, config.KeyRing{File: path})
 	w.mustStart()
-	path := filepath.Join(w.cfg.StateDirectory, "keys")
 	info, err := os.Stat(path)
 	if err != nil || info.Mode() != 0o600 {
 		t.Errorf("record: %v, %v", info, err)
 	}
-	if info, _ = os.Stat(w.cfg.StateDirectory); info.Mode() != fs.ModeDir|0o700 {
+	if info, _ = os.Stat(filepath.Dir(path)); info.Mode() != fs.ModeDir|0o700 {
 		t.Errorf("folder: %v", info.Mode())
 	}
 	r, err := loadRecord(path)
@@ -185,11 +202,13 @@ func FuzzRecord(f *testing.F) {
 		f.Add(text)
 		f.Add(body)
 	}
-	version1, err := os.ReadFile("testdata/keys-1")
-	if err != nil {
-		f.Fatal(err)
+	for _, name := range []string{"testdata/keys-1", "testdata/keys-2"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
 	}
-	f.Add(version1)
 	f.Add([]byte(recordMagic + "2\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		body, ok := checkSum(b)

@@ -2,29 +2,28 @@ package keyring
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/ntptsd/ntptsd/internal/config"
 )
 
 // Prepare checks a new configuration: rotate-every and keep can change while ntptsd runs, as far as no announced end breaks.
 func (r *Ring) Prepare(cfg *config.Config) (commit func(), err error) {
-	p, err := newPolicy(cfg)
+	p, err := newPolicy(cfg, r.name)
 	if err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	set := r.set.Load()
-	if err := errors.Join(p.admits(set, r.at), r.policy.Load().fixed(p)); err != nil {
+	err = r.policy.Load().fixed(p)
+	if set := r.set.Load(); set != nil {
+		err = errors.Join(p.admits(set, r.at), err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return func() {
 		r.policy.Store(&p)
-		select {
-		case r.wake <- struct{}{}:
-		default: // Run is about to look anyway
-		}
+		r.rouse()
 	}, nil
 }
 
@@ -32,7 +31,10 @@ func (r *Ring) Prepare(cfg *config.Config) (commit func(), err error) {
 func (p *policy) fixed(n policy) error {
 	var errs []error
 	refuse := func(key string, is any) {
-		errs = append(errs, fmt.Errorf("keyring.%s: restart ntptsd to change it from %v", key, is))
+		errs = append(errs, p.errorf(key, "restart ntptsd to change it from %v", is))
+	}
+	if p.owner != n.owner {
+		refuse("owner", p.owner)
 	}
 	if p.file != n.file {
 		refuse("file", p.file)
@@ -46,6 +48,10 @@ func (p *policy) fixed(n policy) error {
 		refuse("neighbour-file", p.neighbourPath())
 	case p.neighbour != nil && p.neighbour.format != n.neighbour.format:
 		refuse("neighbour-format", p.neighbour.format)
+	case p.socket != n.socket:
+		refuse("neighbour-socket", p.socket)
+	case p.server != n.server:
+		refuse("neighbour-server", p.server)
 	}
 	return errors.Join(errs...)
 }

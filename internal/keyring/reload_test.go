@@ -36,15 +36,17 @@ func TestReload(t *testing.T) {
 
 func TestReloadRefuses(t *testing.T) {
 	for want, change := range map[string]func(k *config.KeyRing){
-		"keyring.dialect: the keys in":                func(k *config.KeyRing) { k.Dialect = "ntpsec" },
-		"keyring.file: restart ntptsd":                func(k *config.KeyRing) { k.File += "2" },
-		"keyring.aead: restart ntptsd":                func(k *config.KeyRing) { k.AEAD, k.NeighbourFormat = 30, "nks1" },
-		"keyring.neighbour-file: restart ntptsd":      func(k *config.KeyRing) { k.NeighbourFile += "2" },
-		"change it from /":                            func(k *config.KeyRing) { k.NeighbourFile = "" },
-		"keyring.neighbour-format: restart ntptsd":    func(k *config.KeyRing) { k.NeighbourFormat = "nks1" },
-		"keyring.keep: 3, but chronyd":                func(k *config.KeyRing) { k.Keep = 3 },
-		"keyring.rotate-every: 1ns is less":           func(k *config.KeyRing) { k.RotateEvery = 1 },
-		`keyring.owner: "neighbour": only ntptsd can`: func(k *config.KeyRing) { k.Owner = "neighbour" },
+		"keyring.dialect: the keys in":             func(k *config.KeyRing) { k.Dialect, k.NeighbourFormat = "ntpsec", "ntpsec" },
+		"keyring.file: restart ntptsd":             func(k *config.KeyRing) { k.File += "2" },
+		"keyring.aead: restart ntptsd":             func(k *config.KeyRing) { k.AEAD, k.NeighbourFormat = 30, "nks1" },
+		"keyring.neighbour-file: restart ntptsd":   func(k *config.KeyRing) { k.NeighbourFile += "2" },
+		"change it from /":                         func(k *config.KeyRing) { k.NeighbourFile = "" },
+		"keyring.neighbour-format: restart ntptsd": func(k *config.KeyRing) { k.NeighbourFormat = "nks1" },
+		"keyring.keep: 3, but chronyd":             func(k *config.KeyRing) { k.Keep = 3 },
+		"keyring.rotate-every: 1ns is less":        func(k *config.KeyRing) { k.RotateEvery = 1 },
+		"keyring.owner: restart ntptsd":            func(k *config.KeyRing) { k.Owner = ownerNeighbour },
+		"keyring.neighbour-socket: restart ntptsd": func(k *config.KeyRing) { k.NeighbourSocket = "/other" },
+		"keyring.neighbour-server: restart ntptsd": func(k *config.KeyRing) { k.NeighbourServer = "192.0.2.1:123" },
 	} {
 		w := beside(t, config.KeyRing{Dialect: "chrony"}, "-")
 		w.mustStart()

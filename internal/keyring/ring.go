@@ -29,6 +29,8 @@ var (
 	ErrUnsynchronised = errors.New("keyring: the clock is not synchronised")
 	// ErrUnpublished tells that a reader may not know the next key yet.
 	ErrUnpublished = errors.New("keyring: the next key is not published long enough")
+	// ErrFollowed tells that the neighbour owns the keys and rotates them itself.
+	ErrFollowed = errors.New("keyring: the neighbour rotates these keys")
 )
 
 // Clock tells whether the system's clock can be believed.
@@ -36,18 +38,21 @@ type Clock interface{ Synchronised() bool }
 
 type writer func(path string, data []byte, mode fs.FileMode) error
 
-// Ring owns the record, rotates the keys and saves them. A daemon.Service and daemon.Reloader.
+// Ring owns the record of its keys, rotates them and saves them, or follows the neighbour who does.
 type Ring struct {
+	name    string
 	log     *slog.Logger
 	clock   Clock
+	reader  Neighbour // nil: nobody can be asked
 	now     func() (wall time.Time, running time.Duration)
 	save    writer // of the record
 	replace writer // of the neighbour's file
 	metrics *metrics
 
-	set    atomic.Pointer[KeySet]
+	set    atomic.Pointer[KeySet] // nil: a neighbour that owns the keys has not told them yet
 	policy atomic.Pointer[policy]
-	wake   chan struct{} // there is a new policy
+	wake   chan struct{} // there is something new to look at
+	seen   sight         // of the neighbour's file; belongs to open, then to Run
 
 	mu      sync.Mutex // held over writes to disk; guards all below, and who stores to set
 	at      time.Time  // the time of the ring: see advance
@@ -55,47 +60,61 @@ type Ring struct {
 	running time.Duration
 	dirty   bool // the record is older than the set, in all but keys
 	states  states
+	proof   proof
 }
 
-// Open loads the ring from its record, or makes it: from the neighbour's keys if there are any, else from random ones.
-// No file that it does not take is changed; its error says what to do.
-func Open(cfg *config.Config, clock Clock, log *slog.Logger) (*Ring, error) {
+// newRing makes a ring that open fills, on the real disk and clocks.
+func newRing(name string, clock Clock) *Ring {
 	began := time.Now()
-	r := &Ring{clock: clock, save: durable.WriteFile, replace: durable.ReplaceFile}
-	r.now = func() (time.Time, time.Duration) {
-		// Whole milliseconds are for the eyes: these times stand in the record.
-		return time.Now().Round(0).Truncate(time.Millisecond), time.Since(began).Truncate(time.Millisecond)
-	}
-	if err := r.open(cfg, log); err != nil {
-		return nil, err
-	}
-	return r, nil
+	return &Ring{name: name, clock: clock, save: durable.WriteFile, replace: durable.ReplaceFile,
+		now: func() (time.Time, time.Duration) {
+			// Whole milliseconds are for the eyes: these times stand in the record.
+			return time.Now().Round(0).Truncate(time.Millisecond), time.Since(began).Truncate(time.Millisecond)
+		}}
 }
 
+// open loads the ring from its record, or makes it: from the neighbour's keys if there are any, else from random ones.
+// No file that it does not take is changed; its error says what to do.
 func (r *Ring) open(cfg *config.Config, log *slog.Logger) error {
-	r.log, r.metrics, r.wake = log.With("section", "keyring"), newMetrics(), make(chan struct{}, 1)
-	p, err := newPolicy(cfg)
+	r.log, r.metrics, r.wake = log.With("section", section(r.name)), newMetrics(r.name), make(chan struct{}, 1)
+	p, err := newPolicy(cfg, r.name)
 	if err != nil {
 		return err
 	}
 	r.policy.Store(&p)
+	if err := r.openRecord(p); err != nil {
+		return err
+	}
+	if p.follow {
+		r.seen.unsettled = true
+		r.poll()
+	} else if err = r.meetNeighbour(p); err != nil {
+		return err
+	}
+	r.observe()
+	return nil
+}
+
+// openRecord takes the set from the record, if there is one and it is of the owner that we have now.
+func (r *Ring) openRecord(p policy) error {
 	rec, err := loadRecord(p.file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		err = r.create(p)
+		r.at, r.running = r.now()
+		r.looked = true
+		return r.create(p, nil)
 	case err != nil:
-		err = fmt.Errorf("keyring.file: %w", err)
-	default:
-		r.at = rec.saved
-		r.set.Store(rec.set)
-		err = p.admits(rec.set, r.at)
+		return p.errorf("file", "%w", err)
 	}
-	if err != nil {
+	r.at = rec.saved
+	if err := p.admits(rec.set, r.at); err != nil {
 		return err
 	}
-	err = r.meetNeighbour(p)
-	r.observe()
-	return err
+	if rec.set.followed && !p.follow {
+		return r.create(p, rec.set)
+	}
+	r.set.Store(rec.set)
+	return nil
 }
 
 // meetNeighbour brings its file up to the record, which the first look at a synchronised clock then calls published: a
@@ -115,22 +134,28 @@ func (r *Ring) meetNeighbour(p policy) error {
 	if err != nil && !diskFails(err) {
 		return err
 	}
-	r.states.neighbour.set(r.log, slog.LevelError, err != nil, neighbourBehind, "error", err)
+	r.states.neighbour.set(r.log, slog.LevelError, err, neighbourBehind)
 	if err != nil {
 		r.set.Store(r.set.Load().unpublish())
 	}
 	return nil
 }
 
-// replaceNeighbour writes the neighbour's file. One that we have to make can be read by nobody else yet.
+// replaceNeighbour writes the neighbour's file, which has to be asked then. A file that we have to make can be read by
+// nobody else yet.
 func (r *Ring) replaceNeighbour(path string, data []byte, mode fs.FileMode) error {
 	_, missing := os.Lstat(path)
 	err := r.replace(path, data, mode)
-	if err == nil && errors.Is(missing, fs.ErrNotExist) {
+	if err != nil {
+		return err
+	}
+	if errors.Is(missing, fs.ErrNotExist) {
 		r.log.Warn("made the neighbour's key file for this user alone: let the neighbour read it (chgrp to its group, chmod 640), "+
 			"which stays, then let it load the keys", "file", path)
 	}
-	return err
+	r.unprove()
+	r.announce()
+	return nil
 }
 
 func diskFails(err error) bool {
@@ -138,60 +163,88 @@ func diskFails(err error) bool {
 		errors.Is(err, syscall.EIO)
 }
 
-// create makes the first keys and their record.
-func (r *Ring) create(p policy) error {
-	r.at, r.running = r.now()
-	r.looked = true
-	set, err := firstKeySet(p, r.at)
+// create makes the first keys of ours and their record; known are those that a neighbour owned until now, or nil. Where a
+// neighbour owns them they come from its file, whenever that appears.
+func (r *Ring) create(p policy, known *KeySet) error {
+	err := durable.MakeFolder(filepath.Dir(p.file), 0o700)
+	if err != nil {
+		return p.errorf("file", "%w", err)
+	}
+	if p.follow {
+		return nil
+	}
+	set, err := firstKeySet(p, known, r.at)
 	if err != nil {
 		return err
 	}
-	if err = durable.MakeFolder(filepath.Dir(p.file), 0o700); err == nil {
-		err = r.save(p.file, record{saved: r.at, set: set}.appendTo(nil), 0o600)
-	}
-	if err != nil {
-		return fmt.Errorf("keyring.file: new keys must be on disk before they are used: %w", err)
+	if err := r.save(p.file, record{saved: r.at, set: set}.appendTo(nil), 0o600); err != nil {
+		return p.errorf("file", "new keys must be on disk before they are used: %w", err)
 	}
 	r.set.Store(set)
 	r.log.Info("cookie keys made", "file", p.file, "current", set.current().fingerprint(), "next", set.next().fingerprint())
 	return nil
 }
 
-func firstKeySet(p policy, at time.Time) (*KeySet, error) {
-	if p.neighbour == nil {
+func firstKeySet(p policy, known *KeySet, at time.Time) (*KeySet, error) {
+	var h *held
+	var from string
+	if p.neighbour != nil {
+		from = p.neighbour.path
+		var err error
+		if _, h, err = p.neighbour.read(); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case h == nil && known == nil:
 		return newKeySet(p, at)
+	case h == nil:
+		h, from = &held{keys: known.keys, primary: known.primary}, p.file
 	}
-	_, keys, err := p.neighbour.read()
+	set, err := adopt(p, h, known, at)
 	if err != nil {
-		return nil, err
-	}
-	if keys == nil {
-		return newKeySet(p, at)
-	}
-	set, err := adopt(p, keys, at)
-	if err != nil {
-		return nil, fmt.Errorf("the keys in %s cannot be adopted: %w", p.neighbour.path, err)
+		return nil, fmt.Errorf("the neighbour's keys in %s cannot be adopted: %w", from, err)
 	}
 	return set, nil
 }
 
-// KeySet is the set to use for one request. It holds no lock.
+// KeySet is the set to use for one request; nil while a neighbour that owns the keys has not told them. It holds no lock.
 func (r *Ring) KeySet() *KeySet { return r.set.Load() }
 
-// Run rotates when it is time, until ctx is done.
-func (r *Ring) Run(ctx context.Context) error {
+// Run rotates when it is time, or follows the neighbour's file, until ctx is done.
+func (r *Ring) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var polls <-chan time.Time
+	if r.policy.Load().follow {
+		t := time.NewTicker(pollEvery)
+		defer t.Stop()
+		polls = t.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			r.finish()
-			return nil
+			return
+		case <-polls:
+			r.poll()
+			continue
 		case <-r.wake:
 		case <-timer.C:
 		}
-		timer.Reset(r.look())
+		timer.Reset(r.tend(ctx))
 	}
+}
+
+// tend looks, and asks the neighbour if need be.
+func (r *Ring) tend(ctx context.Context) time.Duration {
+	again := r.look()
+	if k, _ := r.toAsk(false); k != nil {
+		r.ask(ctx, k)
+		again = r.look()
+	}
+	_, wait := r.toAsk(false)
+	return min(again, wait)
 }
 
 func (r *Ring) finish() {
@@ -202,19 +255,10 @@ func (r *Ring) finish() {
 	}
 }
 
-// Rotate rotates now. It fails rather than break a promise: ErrUnsynchronised, ErrUnpublished, ErrPromised.
-func (r *Ring) Rotate() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	defer r.observe()
-	if !r.clock.Synchronised() {
-		return fmt.Errorf("%w: nothing rotates until it is", ErrUnsynchronised)
+// rouse lets Run look now.
+func (r *Ring) rouse() {
+	select {
+	case r.wake <- struct{}{}:
+	default: // it is about to look anyway
 	}
-	r.advance()
-	set := r.follow()
-	if r.policy.Load().neighbour != nil && !set.due(r.at) {
-		return fmt.Errorf("%w: the neighbour must know it for %v, until %s; then the keys rotate by themselves",
-			ErrUnpublished, set.interval, set.next().mintFrom.Format(time.RFC3339))
-	}
-	return r.rotate()
 }

@@ -126,7 +126,7 @@ func TestNothingHappensWhileUnsynchronised(t *testing.T) {
 	w.mustStart()
 	w.live(hour)
 	ids = w.wantSteps(ids, 0)
-	if err := w.ring.Rotate(); !errors.Is(err, ErrUnsynchronised) {
+	if err := w.rotate(); !errors.Is(err, ErrUnsynchronised) {
 		t.Errorf("forced: %v", err)
 	}
 	if n := len(w.ring.KeySet().old()); n != 2 || opens(w.ring.KeySet(), c) != nil {
@@ -175,7 +175,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("logged %d times: %s", n, w.log)
 	}
 	wantMetric(t, w.ring, "ntptsd_keyring_save_failing", 1)
-	if err := w.ring.Rotate(); !errors.Is(err, syscall.ENOSPC) {
+	if err := w.rotate(); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("forced: %v", err)
 	}
 	w.full = nil
@@ -206,7 +206,7 @@ func TestForcedRotation(t *testing.T) {
 	for ; ; forced++ {
 		cookies = append(cookies, mint(t, w.ring.KeySet()))
 		ids := w.ids()
-		if err := w.ring.Rotate(); err != nil {
+		if err := w.rotate(); err != nil {
 			if !errors.Is(err, ErrPromised) || forced != nativeMaxKeys-4 {
 				t.Errorf("%d forced rotations, then %v", forced, err)
 			}
@@ -234,17 +234,17 @@ func TestForcedRotationBesideReaders(t *testing.T) {
 	w := newWorld(t, config.KeyRing{Dialect: "chrony"}) // four slots, but no neighbour reads them
 	w.mustStart()
 	for range 2 { // the two old keys of the first set never minted
-		if err := w.ring.Rotate(); err != nil {
+		if err := w.rotate(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := w.ring.Rotate(); !errors.Is(err, ErrPromised) || !strings.Contains(err.Error(), "room for 4 keys") {
+	if err := w.rotate(); !errors.Is(err, ErrPromised) || !strings.Contains(err.Error(), "room for 4 keys") {
 		t.Errorf("error %v", err)
 	}
 	w = beside(t, config.KeyRing{Dialect: "ntpsec", Keep: 2}, "-")
 	w.mustStart()
 	w.live(30 * time.Minute)
-	if err := w.ring.Rotate(); !errors.Is(err, ErrUnpublished) || !strings.Contains(err.Error(), "2026-11-23T11:00:00Z") {
+	if err := w.rotate(); !errors.Is(err, ErrUnpublished) || !strings.Contains(err.Error(), "2026-11-23T11:00:00Z") {
 		t.Errorf("error %v", err)
 	}
 }

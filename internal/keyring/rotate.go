@@ -127,7 +127,9 @@ func (s *KeySet) shift(d time.Duration) *KeySet {
 	for i := range n.keys {
 		n.keys[i].acceptUntil = n.keys[i].acceptUntil.Add(d)
 	}
-	n.next().mintFrom = n.next().mintFrom.Add(d)
+	if !s.followed {
+		n.next().mintFrom = n.next().mintFrom.Add(d)
+	}
 	return &n
 }
 
@@ -147,8 +149,8 @@ func (s *KeySet) unpublish() *KeySet {
 	return &n
 }
 
-// follow takes over a changed interval and keep. Ends that are announced stay; they only move away.
-func (s *KeySet) follow(p policy) *KeySet {
+// adjust takes over a changed interval and keep. Ends that are announced stay; they only move away.
+func (s *KeySet) adjust(p policy) *KeySet {
 	if s.interval == p.interval && s.keep == p.keep {
 		return s
 	}

@@ -112,18 +112,18 @@ func TestShift(t *testing.T) {
 	wantTimes(t, a.current(), hour, 4*hour)
 }
 
-func TestFollow(t *testing.T) {
+func TestAdjust(t *testing.T) {
 	a := mustSet(t, cookie.Native, 1)
-	if a.follow(policy{interval: hour, keep: 2}) != a {
+	if a.adjust(policy{interval: hour, keep: 2}) != a {
 		t.Error("nothing changed, but the set did")
 	}
-	b := a.follow(policy{interval: 3 * hour, keep: 4})
+	b := a.adjust(policy{interval: 3 * hour, keep: 4})
 	wantTimes(t, b.next(), 4*hour, 5*hour)
 	wantTimes(t, b.current(), hour, 4*hour)
 	c := mustStep(t, b, epoch.Add(4*hour))
 	wantTimes(t, &c.keys[1], hour, 16*hour)
 	wantTimes(t, &c.keys[0], 0, 3*hour)
-	shorter := mustStep(t, c.follow(policy{interval: time.Minute, keep: 4}), epoch.Add(5*hour))
+	shorter := mustStep(t, c.adjust(policy{interval: time.Minute, keep: 4}), epoch.Add(5*hour))
 	wantTimes(t, &shorter.keys[2], 4*hour, 19*hour) // announced under the longer interval
 }
 
@@ -205,7 +205,7 @@ func TestCrashAfterAYoungerKeyWasDropped(t *testing.T) {
 	before := w.ring.KeySet()
 	w.ring.replace = func(string, []byte, fs.FileMode) error { return errFull }
 	w.live(time.Minute)
-	if after := w.ring.KeySet(); !after.has(before.keys[0]) || after.current().id != before.next().id || len(after.keys) > len(before.keys) {
+	if after := w.ring.KeySet(); after.find(before.keys[0]) == nil || after.current().id != before.next().id || len(after.keys) > len(before.keys) {
 		t.Fatalf("no key between older and younger ones was dropped: %v, %v", before.keys, after.keys)
 	}
 	w.mustStart()

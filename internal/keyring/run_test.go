@@ -18,15 +18,15 @@ const errFull = syscall.ENOSPC
 // running opens a real ring on a real disk and runs it, with the clocks of the bubble.
 func running(t *testing.T, cfg *config.Config, w *world) (r *Ring, stop func()) {
 	t.Helper()
-	r, err := Open(cfg, w, slog.New(slog.DiscardHandler))
+	all, err := OpenAll(cfg, w, func(*config.KeyRing) Neighbour { return w.reader }, slog.New(slog.NewTextHandler(w.log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- r.Run(ctx) }()
+	go func() { done <- all.Run(ctx) }()
 	synctest.Wait()
-	return r, func() {
+	return all.Ring(config.DefaultRing), func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -147,7 +147,7 @@ func TestRingWaitsForPromises(t *testing.T) {
 func wantMetric(t *testing.T, r *Ring, name string, want float64) {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
-	if err := registry.Register(r); err != nil {
+	if err := registry.Register(&Rings{rings: map[string]*Ring{r.name: r}}); err != nil {
 		t.Fatal(err)
 	}
 	families, err := registry.Gather()
@@ -163,7 +163,14 @@ func wantMetric(t *testing.T, r *Ring, name string, want float64) {
 			if m.Counter != nil {
 				got = m.GetCounter().GetValue()
 			}
-			if labels := m.GetLabel(); len(labels) > 0 && labels[0].GetValue() != "ok" {
+			labels := make(map[string]string)
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if labels["ring"] != r.name {
+				t.Errorf("%s has the labels %v", name, labels)
+			}
+			if result, ok := labels["result"]; ok && result != "ok" {
 				continue
 			}
 			if got != want {

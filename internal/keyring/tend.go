@@ -1,7 +1,6 @@
 package keyring
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -12,27 +11,37 @@ func (r *Ring) look() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer r.observe()
-	again := min(lookEvery, r.policy.Load().interval)
-	held := !r.clock.Synchronised()
+	p := r.policy.Load()
+	again := min(lookEvery, p.interval)
+	if p.follow {
+		r.lookAfter()
+		return again
+	}
+	var held error
+	if !r.clock.Synchronised() {
+		held = errHeld
+	}
 	r.states.held.set(r.log, slog.LevelInfo, held, "cookie keys neither rotate nor expire until the clock is synchronised")
-	if held {
-		if r.states.neighbour { // its reader wants our keys, whatever the time
-			_ = r.meetNeighbour(*r.policy.Load()) // it has been logged
+	if held != nil {
+		if r.states.neighbour.on() { // its reader wants our keys, whatever the time
+			_ = r.meetNeighbour(*p) // it has been logged
 		}
 		return again
 	}
 	r.advance()
-	set := r.follow()
+	set := r.adjust()
 	if !set.published {
 		set = r.publish()
 	}
-	var failed error
-	if set.due(r.at) {
-		failed = r.rotate() // counted, and logged when it began to fail
+	var full error
+	if set.due(r.at) && r.knows(p) {
+		if err := r.rotate(); errors.Is(err, ErrPromised) { // others are counted, and logged when they began
+			full = err
+		}
 	} else if r.dirty {
 		_ = r.record(set)
 	}
-	r.states.full.set(r.log, slog.LevelWarn, errors.Is(failed, ErrPromised), "the cookie keys cannot rotate yet", "error", failed)
+	r.states.full.set(r.log, slog.LevelWarn, full, "the cookie keys cannot rotate yet")
 	if wait := r.set.Load().next().mintFrom.Sub(r.at); wait > 0 {
 		again = min(again, wait)
 	}
@@ -58,10 +67,10 @@ func (r *Ring) advance() {
 	}
 }
 
-// follow takes over the policy of a reload.
-func (r *Ring) follow() *KeySet {
+// adjust takes over the policy of a reload.
+func (r *Ring) adjust() *KeySet {
 	set := r.set.Load()
-	if n := set.follow(*r.policy.Load()); n != set {
+	if n := set.adjust(*r.policy.Load()); n != set {
 		r.set.Store(n)
 		r.dirty = true
 	}
@@ -85,6 +94,7 @@ func (r *Ring) rotate() error {
 		return err
 	}
 	r.set.Store(n)
+	r.unprove()
 	r.metrics.rotated.Inc()
 	r.log.Info("cookie keys rotated", "current", n.current().fingerprint(), "next", n.next().fingerprint(), "keys", len(n.keys))
 	if !n.published {
@@ -99,18 +109,18 @@ func (r *Ring) record(set *KeySet) error {
 	p := r.policy.Load()
 	err := r.save(p.file, record{saved: r.at, set: set}.appendTo(nil), 0o600)
 	r.dirty = err != nil
-	r.states.saving.set(r.log, slog.LevelError, err != nil, "the key record cannot be saved: the old keys go on",
-		"file", p.file, "error", err)
+	r.states.saving.set(r.log, slog.LevelError, err, "the key record cannot be saved: the old keys go on", "file", p.file)
 	return err
 }
 
-// publish writes the neighbour's file. Only from then on does the next key's interval run; until then nothing rotates.
+// publish writes the neighbour's file. Only from then on, or from its proof on, does the next key's interval run; until
+// then nothing rotates.
 func (r *Ring) publish() *KeySet {
 	p, set := r.policy.Load(), r.set.Load()
 	if p.neighbour != nil {
 		err := p.neighbour.write(set, r.replaceNeighbour)
-		r.states.neighbour.set(r.log, slog.LevelError, err != nil, neighbourBehind, "error", err)
-		if err != nil {
+		r.states.neighbour.set(r.log, slog.LevelError, err, neighbourBehind)
+		if err != nil || !r.knows(p) {
 			return set
 		}
 	}
@@ -118,22 +128,4 @@ func (r *Ring) publish() *KeySet {
 	r.set.Store(set)
 	_ = r.record(set) // if it fails, a crash makes us publish again, later
 	return set
-}
-
-const neighbourBehind = "the neighbour's key file cannot be written: the cookie keys do not rotate"
-
-// states are what can be wrong with a ring that goes on nevertheless.
-type states struct{ held, full, saving, neighbour state }
-
-// state logs when it begins and when it ends, not while it lasts.
-type state bool
-
-func (s *state) set(log *slog.Logger, level slog.Level, on bool, message string, args ...any) {
-	switch {
-	case on && !bool(*s):
-		log.Log(context.Background(), level, message, args...)
-	case !on && bool(*s):
-		log.Info("over: " + message)
-	}
-	*s = state(on)
 }

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"io/fs"
 	"log/slog"
@@ -29,19 +30,38 @@ type world struct {
 	synchronised bool
 	full         error // what writing answers
 	ring         *Ring
+	reader       Neighbour
 	log          *bytes.Buffer
 }
 
 func newWorld(t testing.TB, k config.KeyRing) *world {
 	dir := t.TempDir()
+	k = filled(k)
 	if k.File == "" {
 		k.File = filepath.Join(dir, "keys")
 	}
-	if k.RotateEvery == 0 {
-		k.RotateEvery = config.Duration(hour)
-	}
 	return &world{TB: t, wall: epoch, synchronised: true, log: new(bytes.Buffer),
 		cfg: &config.Config{StateDirectory: dir, KeyRing: k}}
+}
+
+// filled has the defaults that package config fills in, but a shorter interval.
+func filled(k config.KeyRing) config.KeyRing {
+	keep, format, alg := 7, "", uint16(15)
+	switch k.Dialect {
+	case "chrony":
+		keep, format = 2, nks0
+	case "ntpsec":
+		format = ntpsecKeys
+	case "ntpdrs":
+		alg = 17
+	}
+	if k.NeighbourFile != "" {
+		k.NeighbourFormat = cmp.Or(k.NeighbourFormat, format)
+	}
+	k.Dialect, k.Owner = cmp.Or(k.Dialect, "native"), cmp.Or(k.Owner, ownerNtptsd)
+	k.Keep, k.AEAD = cmp.Or(k.Keep, keep), cmp.Or(k.AEAD, alg)
+	k.RotateEvery = cmp.Or(k.RotateEvery, config.Duration(hour))
+	return k
 }
 
 func (w *world) Synchronised() bool { return w.synchronised }
@@ -49,7 +69,7 @@ func (w *world) Synchronised() bool { return w.synchronised }
 // start is a new process: the running time begins anew.
 func (w *world) start() error {
 	w.running = 0
-	r := &Ring{clock: w, save: w.write, replace: w.write}
+	r := &Ring{name: config.DefaultRing, clock: w, save: w.write, replace: w.write, reader: w.reader}
 	r.now = func() (time.Time, time.Duration) { return w.wall, w.running }
 	if err := r.open(w.cfg, slog.New(slog.NewTextHandler(w.log, nil))); err != nil {
 		return err
@@ -64,8 +84,11 @@ func (w *world) mustStart() {
 	if err := w.start(); err != nil {
 		w.Fatal(err)
 	}
-	w.ring.look()
+	w.ring.tend(w.Context())
 }
+
+// rotate is the operator's.
+func (w *world) rotate() error { return w.ring.Rotate(w.Context()) }
 
 // write stands for package durable, which has its own tests, without its syncs.
 func (w *world) write(path string, data []byte, mode fs.FileMode) error {
@@ -78,7 +101,7 @@ func (w *world) write(path string, data []byte, mode fs.FileMode) error {
 // pass lets time go by with the daemon on.
 func (w *world) pass(d time.Duration) {
 	w.wall, w.running = w.wall.Add(d), w.running+d
-	w.ring.look()
+	w.ring.tend(w.Context())
 }
 
 // live lets time go by in looks as often as Run has them.
@@ -149,10 +172,18 @@ func mint(t testing.TB, s *KeySet) []byte {
 
 func opens(s *KeySet, c []byte) error { return s.Open(new(cookie.Session), c) }
 
+// usual is the AEAD of the dialect's keys unless somebody wants another one.
+func usual(d cookie.Dialect) aead.ID {
+	if d == cookie.NTPDRS {
+		return aead.AESSIVCMAC512
+	}
+	return aead.AESSIVCMAC256
+}
+
 // mustSet is a set of the dialect that has rotated n times.
 func mustSet(t testing.TB, d cookie.Dialect, n int) *KeySet {
 	t.Helper()
-	p := policy{dialect: d, alg: aead.AESSIVCMAC256, interval: hour, keep: maxKeep(cookie.Chrony)}
+	p := policy{dialect: d, alg: usual(d), interval: hour, keep: maxKeep(cookie.Chrony)}
 	s, err := newKeySet(p, epoch)
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 )
 
 func TestNTSIsAnswered(t *testing.T) {
-	for _, d := range []cookie.Dialect{cookie.Native, cookie.Chrony, cookie.NTPsec} {
+	for _, d := range []cookie.Dialect{cookie.Native, cookie.Chrony, cookie.NTPsec, cookie.NTPDRS} {
 		keys := newKeySet(t, d)
 		r := server(t, config.TimeServer{}, keys)
 		for _, id := range []aead.ID{15, 16, 17, 30} {
@@ -35,6 +35,16 @@ func TestNTSIsAnswered(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// A ring whose neighbour has not told its keys yet knows no cookie.
+func TestNoKeysYet(t *testing.T) {
+	r := server(t, config.TimeServer{}, nil)
+	r.keys = fixedKeys{}
+	c := newClient(t, newKeySet(t, cookie.Native), aead.AESSIVCMAC256)
+	if _, v := ask(r, c.request(0), stranger); v != AnsweredNAK {
+		t.Errorf("verdict %v", v)
 	}
 }
 
