@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ntptsd/ntptsd/internal/certs"
+	"github.com/ntptsd/ntptsd/internal/clockstate"
 	"github.com/ntptsd/ntptsd/internal/config"
 )
 
@@ -48,6 +49,8 @@ func newCheck(path *string) *cobra.Command {
 func checkOutside(cfg *config.Config) (warnings []string, wrong error) {
 	warnings = remarks(cfg)
 	_, wrong = namedAccount(cfg.User)
+	_, err := clockstate.New(cfg, slog.New(slog.DiscardHandler))
+	wrong = errors.Join(wrong, err)
 	for _, p := range certs.Pairs(cfg) {
 		_, err := certs.OpenFiles([]config.Pair{p}, slog.New(slog.DiscardHandler))
 		warnings, wrong = judge(warnings, wrong, err)

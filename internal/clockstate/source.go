@@ -41,7 +41,7 @@ func newSource(c *config.Clock) (Source, error) {
 	case "fixed":
 		return fixed(identity), nil
 	}
-	return nil, fmt.Errorf("clock.source = %q: write kernel or fixed", c.Source)
+	return nil, fmt.Errorf("clock.source = %q: not served in this version; write kernel or fixed", c.Source)
 }
 
 // identity is what neither kernel nor fixed can find out by themselves.
