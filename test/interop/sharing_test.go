@@ -12,7 +12,7 @@ func neighbourRing(p pair, to *host, aeads, dialect, file, more string) settings
 	return settings{
 		pair: p, noTime: true,
 		keyExchange: fmt.Sprintf("ntp-server = %q\nntp-port = 123\naeads = %s", to.v4, aeads),
-		keyRing:     fmt.Sprintf("dialect = %q\nneighbour-file = %q\n%s", dialect, file, more),
+		keyRing:     fmt.Sprintf("dialect = %q\nowner = \"ntptsd\"\nneighbour-file = %q\n%s", dialect, file, more),
 	}
 }
 
