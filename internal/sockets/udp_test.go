@@ -125,17 +125,17 @@ func TestReceiveTimestampIsTheKernels(t *testing.T) {
 	b := NewBatch()
 	before := time.Now()
 	send(t, client, []byte("when"))
-	sent := time.Now()
 	if n, err := u.ReadBatch(b); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
+	after := time.Now()
 	m := &b.Messages[0]
 	if runtime.GOOS == "linux" && !m.Stamped {
 		t.Fatal("no kernel timestamp")
 	}
-	// Loopback delivers inside the sender's system call, so that the kernel's stamp is older than the end of it.
-	if m.Received.Before(before.Round(0)) || m.Received.After(sent.Round(0)) {
-		t.Errorf("received %v, sent between %v and %v", m.Received, before, sent)
+	// Loopback usually delivers inside the sender's system call, but a busy kernel does it a little later.
+	if m.Received.Before(before.Round(0)) || m.Received.After(after.Round(0)) {
+		t.Errorf("received %v, sent and read between %v and %v", m.Received, before, after)
 	}
 }
 
