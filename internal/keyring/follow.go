@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // pollEvery is how often a followed file is looked at. A rename is noticed at once, what is written in place one poll later.
@@ -25,12 +26,12 @@ type sight struct {
 type version struct {
 	dev, ino     uint64
 	size         int64
-	mtime, ctime syscall.Timespec
+	mtime, ctime unix.Timespec
 }
 
 func versionOf(path string) version {
-	var s syscall.Stat_t
-	if syscall.Lstat(path, &s) != nil {
+	var s unix.Stat_t
+	if unix.Lstat(path, &s) != nil {
 		return version{}
 	}
 	return version{dev: uint64(s.Dev), ino: s.Ino, size: s.Size, mtime: s.Mtim, ctime: s.Ctim}
