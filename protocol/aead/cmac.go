@@ -13,6 +13,18 @@ type cmac struct {
 	k1, k2 [aes.BlockSize]byte // RFC 4493 section 2.3: for a whole last block, and for a padded one
 }
 
+// CMAC is the AES-CMAC of message under a key of 16, 24 or 32 octets, for protocols older than AEADs.
+func CMAC(key, message []byte) (sum [aes.BlockSize]byte, err error) {
+	var c cmac
+	s := takeScratch()
+	defer s.release()
+	if err := c.setKey(s, key); err != nil {
+		return sum, err
+	}
+	c.sum(s, message)
+	return s.x, nil
+}
+
 func (c *cmac) setKey(s *scratch, key []byte) (err error) {
 	if c.block, err = aes.NewCipher(key); err != nil {
 		return err

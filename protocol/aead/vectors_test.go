@@ -134,6 +134,24 @@ func TestCMACVectors(t *testing.T) {
 	}
 }
 
+// RFC 4493 section 4, and for the longer keys NIST SP 800-38B, example 1 of appendices D.2 and D.3.
+func TestCMACOfEveryKeyLength(t *testing.T) {
+	for key, want := range map[string]string{
+		"2b7e151628aed2a6abf7158809cf4f3c":                                 "bb1d6929e95937287fa37d129b756746",
+		"8e73b0f7da0e6452c810f32b809079e562f8ead2522c6b7b":                 "d17ddf46adaacde531cac483de7a9367",
+		"603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4": "028962f61b7bf89efc6b551f4667d983",
+	} {
+		sum, err := CMAC(fromHex(t, key), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "CMAC", sum[:], fromHex(t, want))
+	}
+	if _, err := CMAC(make([]byte, 15), nil); err == nil {
+		t.Error("a key of 15 octets was taken")
+	}
+}
+
 // AES-256-GCM-SIV is not offered, but its vectors are the only ones in which the counter wraps round.
 func TestGCMSIVVectors(t *testing.T) {
 	for _, v := range readVectors(t).GCMSIV {
