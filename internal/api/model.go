@@ -15,17 +15,18 @@ type Tracking struct {
 	ReferenceID  string  `json:"reference_id"` // as text: letters, or an address in dotted form
 	RefID        [4]byte `json:"-"`            // the same as it goes into packets
 
-	ReferenceTime         time.Time `json:"reference_time"` // the last update of the clock; zero when unknown
-	RootDelaySeconds      float64   `json:"root_delay_seconds"`
-	RootDispersionSeconds float64   `json:"root_dispersion_seconds"` // at ReadAt; grows by 15 ppm
-	ErrorBoundSeconds     float64   `json:"error_bound_seconds"`     // root delay / 2 + root dispersion + what is left to correct
+	ReferenceTime         *time.Time `json:"reference_time"` // the last update of the clock
+	RootDelaySeconds      float64    `json:"root_delay_seconds"`
+	RootDispersionSeconds float64    `json:"root_dispersion_seconds"` // at ReadAt; grows by 15 ppm
+	ErrorBoundSeconds     float64    `json:"error_bound_seconds"`     // root delay / 2 + root dispersion + what is left to correct
 	// OffsetSeconds is what is left to correct: how far true time is ahead of the system's clock, as the daemon sees it.
 	OffsetSeconds *float64 `json:"offset_seconds"`
 	FrequencyPPM  *float64 `json:"frequency_ppm"` // positive: the clock would run fast
 	// CorrectionSeconds is to be added to readings of the system's clock, because the daemon does so in its own answers
-	// (chronyd while it slews). 0 with ntpd and the kernel.
+	// (chronyd while it slews, and what it smooths). 0 with ntpd and the kernel.
 	CorrectionSeconds float64 `json:"correction_seconds"`
-	// Smearing tells that the daemon's own answers differ on purpose from true time now (leap smear, smoothing).
+	// Smearing tells that the daemon's answers differ on purpose from its clock now, by more than CorrectionSeconds tells
+	// (ntpd's leap smear): who answers beside it must not say that it is synchronised.
 	Smearing   bool      `json:"smearing"`
 	ReadAt     time.Time `json:"read_at"`     // with a monotonic reading inside the process
 	AgeSeconds float64   `json:"age_seconds"` // of the reading, when it was answered
