@@ -1,0 +1,194 @@
+package neighbour
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/ntptsd/ntptsd/internal/api"
+	"github.com/ntptsd/ntptsd/protocol/cmdmon"
+)
+
+// maxSocketPath is sun_path without its end.
+const maxSocketPath = 107
+
+// Chrony is chronyd. It implements Daemon.
+type Chrony struct {
+	socket  string         // its command socket, asked first
+	address netip.AddrPort // where it answers over UDP, asked when the socket cannot be opened; zero: nowhere
+	opened  atomic.Uint64
+
+	tracking memo[api.Tracking]
+	sources  memo[[]api.Source]
+	clients  memo[population]
+}
+
+// NewChrony makes the client; nothing is opened until somebody asks.
+func NewChrony(socket string, address netip.AddrPort) *Chrony {
+	return &Chrony{socket: socket, address: address, tracking: newMemo[api.Tracking](), sources: newMemo[[]api.Source](),
+		clients: newMemo[population]()}
+}
+
+// Name implements Daemon.
+func (c *Chrony) Name() string { return "chrony" }
+
+// Rekey lets chronyd read its key files again. It says OK whether or not it could. The command socket is needed.
+func (c *Chrony) Rekey(ctx context.Context) error {
+	return c.ask(ctx, false, func(s *session) error {
+		_, err := s.command(ctx, cmdmon.Rekey, nil)
+		return err
+	})
+}
+
+// ask lets f ask over a fresh socket, by which a chronyd that was started anew is met again. Over UDP only if f can do with
+// what is answered there, and only if there is no other way: a chronyd that hangs does so on both.
+func (c *Chrony) ask(ctx context.Context, overUDP bool, f func(*session) error) error {
+	s, err := c.openSocket()
+	if err == nil {
+		defer s.close()
+		return s.explain(f(s))
+	}
+	if !overUDP || !c.address.IsValid() {
+		return err
+	}
+	conn, failed := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(c.address))
+	if failed != nil {
+		return fmt.Errorf("%w; over UDP: %w", err, failed)
+	}
+	s = &session{Conn: conn, where: "udp " + c.address.String(), attempts: attempts}
+	defer s.close()
+	if failed := s.explain(f(s)); failed != nil {
+		return fmt.Errorf("%w; over UDP: %w", err, failed)
+	}
+	return nil
+}
+
+// openSocket connects to the command socket. chronyd answers to the path of the one who asks, which must lie where chronyd
+// may write: beside its own (and for AppArmor's profile in no folder below that).
+func (c *Chrony) openSocket() (*session, error) {
+	n := c.opened.Add(1)
+	if n == 1 {
+		removeStale(filepath.Dir(c.socket))
+	}
+	path := filepath.Join(filepath.Dir(c.socket), fmt.Sprintf("ntptsd.%d.%d.sock", os.Getpid(), n))
+	if len(path) > maxSocketPath || len(c.socket) > maxSocketPath {
+		return nil, fmt.Errorf("chronyd's command socket %s: its path is too long for a socket beside it, which may have %d octets", c.socket, maxSocketPath)
+	}
+	_ = os.Remove(path) // of one that had our process id
+	conn, err := net.DialUnix("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"}, &net.UnixAddr{Name: c.socket, Net: "unixgram"})
+	if err == nil {
+		err = os.Chmod(path, 0o666) // chronyd is another user, as a rule; nobody else enters the folder
+	}
+	if err != nil {
+		if conn != nil {
+			_ = conn.Close()
+		}
+		_ = os.Remove(path)
+		return nil, explainSocket(c.socket, err)
+	}
+	return &session{Conn: conn, where: c.socket, path: path, attempts: 1}, nil
+}
+
+// removeStale removes what a killed ntptsd has left: sockets that nobody is bound to.
+func removeStale(dir string) {
+	left, _ := filepath.Glob(filepath.Join(dir, "ntptsd.*.sock"))
+	for _, path := range left {
+		conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+		if err == nil {
+			_ = conn.Close()
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			_ = os.Remove(path)
+		}
+	}
+}
+
+func explainSocket(socket string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("chronyd's command socket %s: permission denied to user %d: only root and chronyd's own user may use it; "+
+			"run ntptsd as that one (user = \"_chrony\" on Debian)", socket, os.Geteuid())
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("chronyd's command socket %s is not there: chronyd does not run, or has another bindcmdaddress", socket)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("chronyd's command socket %s: connection refused: chronyd does not run any more", socket)
+	}
+	return fmt.Errorf("chronyd's command socket %s: %w", socket, err)
+}
+
+// session is a socket to chronyd for a few questions.
+type session struct {
+	net.Conn
+	where    string
+	path     string // of our own end; empty over UDP
+	attempts int
+}
+
+func (s *session) close() {
+	_ = s.Close()
+	if s.path != "" {
+		_ = os.Remove(s.path)
+	}
+}
+
+// full tells whether all commands are answered.
+func (s *session) full() bool { return s.path != "" }
+
+// command sends one and gives the reply, if its status is success.
+func (s *session) command(ctx context.Context, c cmdmon.Command, body cmdmon.Body) (reply cmdmon.Reply, err error) {
+	for range s.attempts {
+		reply, err = s.attempt(ctx, c, body)
+		if !tooLate(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
+		return reply, fmt.Errorf("%v: %w", c, err)
+	}
+	return reply, nil
+}
+
+func (s *session) attempt(ctx context.Context, c cmdmon.Command, body cmdmon.Body) (reply cmdmon.Reply, err error) {
+	q := cmdmon.Request{Command: c, Sequence: rand.Uint32(), Body: body}
+	if err := until(ctx, s, answerTimeout/time.Duration(s.attempts)); err != nil {
+		return reply, err
+	}
+	if _, err := s.Write(q.AppendTo(nil)); err != nil {
+		return reply, err
+	}
+	room := make([]byte, cmdmon.MaxReply+1)
+	err = receive(s, room, func(b []byte) error {
+		r, err := cmdmon.ParseReply(b)
+		if err != nil {
+			return errForeign
+		}
+		reply, err = r, r.Check(q)
+		if errors.Is(err, cmdmon.ErrForeign) {
+			return errForeign
+		}
+		return err
+	})
+	return reply, err
+}
+
+// explain says what to do about a chronyd that does not answer.
+func (s *session) explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case tooLate(err):
+		return fmt.Errorf("chronyd does not answer at %s: it hangs, or is stopped (%w)", s.where, err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("chronyd does not answer at %s: connection refused: it does not run, or has cmdport 0", s.where)
+	}
+	return fmt.Errorf("chronyd at %s: %w", s.where, err)
+}

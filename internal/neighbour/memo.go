@@ -1,0 +1,51 @@
+package neighbour
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// askEvery is how old an answer may be before the daemon is asked again, an error too.
+	askEvery = time.Second
+	// nearly is how much of that is rather waited for: who asks once a second is to have a new answer each time.
+	nearly = 50 * time.Millisecond
+)
+
+// memo is the newest answer to one question.
+type memo[T any] struct {
+	asking   chan struct{} // holds one element while somebody asks
+	asked    time.Time     // when the question went out; zero: never
+	answered time.Time     // or given up
+	value    T
+	err      error
+}
+
+func newMemo[T any]() memo[T] { return memo[T]{asking: make(chan struct{}, 1)} }
+
+// get asks, unless the last question is of this second. One caller asks, on its own goroutine, and all who come meanwhile
+// have the same answer: behind a daemon that hangs they do not queue up. That caller's end does not end the question, since it is everybody's; within does.
+func (m *memo[T]) get(ctx context.Context, within time.Duration, ask func(context.Context) (T, error)) (T, error) {
+	came := time.Now()
+	select {
+	case m.asking <- struct{}{}:
+		defer func() { <-m.asking }()
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+	left := askEvery - time.Since(m.asked)
+	switch {
+	case m.asked.IsZero():
+	case left > nearly || m.answered.After(came):
+		return m.value, m.err
+	default:
+		time.Sleep(left)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer cancel()
+	m.asked = time.Now()
+	m.value, m.err = ask(ctx)
+	m.answered = time.Now()
+	return m.value, m.err
+}

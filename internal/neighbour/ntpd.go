@@ -1,0 +1,126 @@
+package neighbour
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/ntptsd/ntptsd/internal/api"
+	"github.com/ntptsd/ntptsd/protocol/mode6"
+)
+
+// partTimeout is for one part of the list of clients, of which a lost datagram costs no more than a smaller part.
+const partTimeout = 300 * time.Millisecond
+
+// NTPD is classic ntpd or NTPsec. It implements Daemon. What it asks needs no key, and has none: a read with one would clear
+// the daemon's counts of events.
+type NTPD struct {
+	address netip.AddrPort
+	sec     atomic.Bool // it is NTPsec, as far as is known
+
+	tracking memo[api.Tracking]
+	sources  memo[[]api.Source]
+	clients  memo[population]
+}
+
+// NewNTPD makes the client; nothing is opened until somebody asks.
+func NewNTPD(address netip.AddrPort) *NTPD {
+	return &NTPD{address: address, tracking: newMemo[api.Tracking](), sources: newMemo[[]api.Source](), clients: newMemo[population]()}
+}
+
+// Name implements Daemon: ntpd until it has said that it is NTPsec.
+func (n *NTPD) Name() string {
+	if n.sec.Load() {
+		return "ntpsec"
+	}
+	return "ntpd"
+}
+
+// ask lets f ask over a fresh socket, whose port stays the same for the nonce of a list of clients.
+func (n *NTPD) ask(f func(*control) error) error {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(n.address))
+	if err != nil {
+		return fmt.Errorf("ntpd at %s: %w", n.address, err)
+	}
+	defer func() { _ = conn.Close() }()
+	err = f(&control{Conn: conn, sequence: uint16(rand.Uint32())})
+	switch {
+	case err == nil:
+		return nil
+	case tooLate(err):
+		return fmt.Errorf("ntpd does not answer mode 6 at %s: it hangs, or its restrict lines say noquery for this host "+
+			"(add: restrict %s), or it is no ntpd (%w)", n.address, n.address.Addr(), err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("ntpd does not answer at %s: connection refused: it does not run, or listens on other addresses", n.address)
+	}
+	return fmt.Errorf("ntpd at %s: %w", n.address, err)
+}
+
+// control is a socket to ntpd for a few questions.
+type control struct {
+	net.Conn
+	sequence uint16
+	answer   mode6.Assembly
+	room     [mode6.MaxDatagram + 1]byte
+}
+
+// read gives the data of an answer, valid until the next question. A question without an answer is asked once more: there is
+// no other way to get a datagram that was lost.
+func (c *control) read(ctx context.Context, q mode6.Request) (data []byte, err error) {
+	for range attempts {
+		data, err = c.attempt(ctx, q, answerTimeout/attempts)
+		if !tooLate(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", q.Op, err)
+	}
+	return data, nil
+}
+
+func (c *control) attempt(ctx context.Context, q mode6.Request, limit time.Duration) ([]byte, error) {
+	c.sequence++
+	q.Sequence = c.sequence
+	b, err := q.AppendTo(nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := until(ctx, c, limit); err != nil {
+		return nil, err
+	}
+	c.answer.Expect(q, nil)
+	if _, err := c.Write(b); err != nil {
+		return nil, err
+	}
+	err = receive(c, c.room[:], func(b []byte) error {
+		whole, err := c.answer.Add(b)
+		if errors.Is(err, mode6.ErrForeign) || err == nil && !whole {
+			return errForeign
+		}
+		return err
+	})
+	return c.answer.Data(), err
+}
+
+// variables reads the default set of the system (association 0) or of one association, or the named ones.
+func (c *control) variables(ctx context.Context, association uint16, names string) (mode6.Variables, error) {
+	data, err := c.read(ctx, mode6.Request{Op: mode6.OpReadVariables, Association: association, Data: []byte(names)})
+	if err != nil {
+		return nil, err
+	}
+	return mode6.ParseVariables(data)
+}
+
+// isNTPsec tells by the version.
+func isNTPsec(v mode6.Variables) bool {
+	version, _ := v.Text("version")
+	return strings.Contains(version, "ntpsec-")
+}
