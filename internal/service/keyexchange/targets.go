@@ -1,8 +1,6 @@
 package keyexchange
 
 import (
-	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/ntptsd/ntptsd/internal/api"
@@ -16,6 +14,7 @@ func (s *Server) Targets() []api.Target {
 			ID: p.id, Ring: p.Ring, Weight: p.Weight, Family: p.Family, Fit: p.class == fit, Draining: p.draining,
 			Reason: p.reason, Served: p.served.Load(),
 		}
+		t.AEADs = []uint16{}
 		for _, id := range p.aeads {
 			t.AEADs = append(t.AEADs, uint16(id))
 		}
@@ -33,21 +32,21 @@ func (s *Server) Targets() []api.Target {
 }
 
 // Drain makes a target one that no client is sent to while there is another, or ends that. It lasts until the target
-// leaves the configuration, or ntptsd ends. Safe for concurrent use.
+// leaves the configuration, or ntptsd ends. Its errors are *api.Error. Safe for concurrent use.
 func (s *Server) Drain(id string, drain bool) error {
 	var known []string
 	for _, p := range s.named() {
 		known = append(known, p.id)
 	}
 	if len(known) == 0 {
-		return errors.New("keyexchange: there are no targets; add them to the configuration as [[keyexchange.server]]")
+		return api.Failf(api.Conflict, "there are no targets; add them to the configuration as [[keyexchange.server]]")
 	}
 	before, _, ok := s.change(func(p *place) bool { return p.id == id }, func(h health) health {
 		h.draining = drain
 		return h
 	})
 	if !ok {
-		return fmt.Errorf("keyexchange: there is no target %q; known are %s", id, strings.Join(known, ", "))
+		return api.Failf(api.NotFound, "there is no target %q; known are %s", id, strings.Join(known, ", "))
 	}
 	switch {
 	case drain && !before.draining:
