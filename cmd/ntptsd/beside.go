@@ -26,8 +26,8 @@ func addRoot(c *cobra.Command, root *string) {
 // lookAround settles clock and ports beside the time daemons that are installed. What cannot be read is as good as not
 // there: check tells of it.
 func (b *beginning) lookAround() {
-	claims, _, _ := neighbour.Survey(b.Root)
-	b.Source, b.KeyExchangePort, b.TimePort = "kernel", keyExchangePort, timePort // what the daemon says itself is not read yet
+	claims, source, _ := neighbour.Survey(b.Root)
+	b.Source, b.KeyExchangePort, b.TimePort = source, keyExchangePort, timePort
 	for _, c := range claims {
 		b.Beside = append(b.Beside, c.String())
 		switch {

@@ -12,6 +12,7 @@ import (
 	"github.com/ntptsd/ntptsd/internal/certs"
 	"github.com/ntptsd/ntptsd/internal/clockstate"
 	"github.com/ntptsd/ntptsd/internal/config"
+	"github.com/ntptsd/ntptsd/internal/neighbour"
 )
 
 func newCheck(path *string) *cobra.Command {
@@ -49,10 +50,13 @@ func newCheck(path *string) *cobra.Command {
 func checkOutside(cfg *config.Config) (warnings []string, wrong error) {
 	warnings = remarks(cfg)
 	_, wrong = namedAccount(cfg.User)
-	_, err := clockstate.New(cfg, slog.New(slog.DiscardHandler))
-	wrong = errors.Join(wrong, err)
+	quiet := slog.New(slog.DiscardHandler)
+	clock, err := clockstate.New(cfg, neighbour.NewDoor(cfg, quiet), quiet)
+	if wrong = errors.Join(wrong, err); err == nil && clock.Problem() != "" { // it may not run yet, and we may be another user
+		warnings = append(warnings, "clock.source = "+cfg.Clock.Source+": "+clock.Problem())
+	}
 	for _, p := range certs.Pairs(cfg) {
-		_, err := certs.OpenFiles([]config.Pair{p}, slog.New(slog.DiscardHandler))
+		_, err := certs.OpenFiles([]config.Pair{p}, quiet)
 		warnings, wrong = judge(warnings, wrong, err)
 	}
 	f, err := os.Open(cfg.KeyRing.File)

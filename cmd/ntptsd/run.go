@@ -57,13 +57,12 @@ func runDaemon(path string) error {
 	if err := dropRights(to); err != nil {
 		return failure{fmt.Errorf("drop rights: %w", err), exitFailure, log}
 	}
-	d, err := wire(cfg, set, level, log)
+	again := func() (*config.Config, error) { return loadFor(path, set) }
+	d, err := wire(cfg, set, again, level, log)
 	if err != nil {
 		return failure{err, exitFailure, log}
 	}
-	d.Add("reload", &reload{hangup: hangup, take: func() error {
-		return d.ReloadFrom(func() (*config.Config, error) { return loadFor(path, set) })
-	}, log: log.With("section", "daemon")})
+	d.Add("reload", &reload{hangup: hangup, take: func() error { return d.ReloadFrom(again) }, log: log.With("section", "daemon")})
 	if err := d.Run(ctx); err != nil {
 		return failure{err, exitFailure, log}
 	}

@@ -9,26 +9,36 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/ntptsd/ntptsd/internal/access"
+	"github.com/ntptsd/ntptsd/internal/api"
 	"github.com/ntptsd/ntptsd/internal/certs"
 	"github.com/ntptsd/ntptsd/internal/clockstate"
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/internal/daemon"
 	"github.com/ntptsd/ntptsd/internal/frontdoor"
 	"github.com/ntptsd/ntptsd/internal/keyring"
+	"github.com/ntptsd/ntptsd/internal/neighbour"
 	"github.com/ntptsd/ntptsd/internal/service/keyexchange"
+	"github.com/ntptsd/ntptsd/internal/service/management"
+	"github.com/ntptsd/ntptsd/internal/service/monitoring"
 	"github.com/ntptsd/ntptsd/internal/service/timeserver"
 	"github.com/ntptsd/ntptsd/internal/sockets"
 )
 
+// controlGroup are those who may read all that is no secret over the control socket.
+const controlGroup = "ntptsd"
+
 // wire makes every part, hands each what it needs, and adds those that live. This is the one place that knows them all.
-func wire(cfg *config.Config, set *sockets.Set, level *slog.LevelVar, log *slog.Logger) (*daemon.Daemon, error) {
+// load reads the configuration again.
+func wire(cfg *config.Config, set *sockets.Set, load func() (*config.Config, error), level *slog.LevelVar, log *slog.Logger) (*daemon.Daemon, error) {
 	tellTimePort(cfg, set.Time)
-	clock, err := clockstate.New(cfg, log)
+	door := neighbour.NewDoor(cfg, log)
+	clock, err := clockstate.New(cfg, door, log)
 	if err != nil {
 		return nil, err
 	}
 	// Keys and certificates are both read before either is complained about.
-	rings, ringErr := keyring.OpenAll(cfg, clock, nil, log)
+	rings, ringErr := keyring.OpenAll(cfg, clock, readerOf, log)
 	files, filesErr := certs.OpenFiles(certs.Pairs(cfg), log)
 	if err := errors.Join(ringErr, filesErr); err != nil {
 		return nil, err
@@ -41,19 +51,27 @@ func wire(cfg *config.Config, set *sockets.Set, level *slog.LevelVar, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	registry := prometheus.NewRegistry()
 	d := daemon.New(log)
+	table, err := api.NewTable(api.Commands(), slices.Concat(
+		monitoring.New(version(), clock, door, rings, keyExchange).Bindings(),
+		management.New(rings, keyExchange, func() error { return d.ReloadFrom(load) }).Bindings(),
+	)...)
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
 	for _, s := range []struct {
 		name    string
 		service daemon.Service
 	}{ // whoever uses another one comes after it, and stops before it
 		{"settings", newSettings(cfg, set, level, log)},
+		{"neighbour", door},
 		{"clock", clock},
 		{"keyring", rings},
 		{"certs", files},
 		{"timeserver", timeServer},
 		{"keyexchange", keyExchange},
-		{"management", frontdoor.New(set.Control, registry, log)},
+		{"management", frontdoor.New(set.Control, registry, table, access.NewSocketPeers(controlGroup).Role, log)},
 	} {
 		d.Add(s.name, s.service)
 		if c, ok := s.service.(prometheus.Collector); ok {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ntptsd/ntptsd/internal/api"
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/protocol/ntp"
 )
@@ -19,25 +20,34 @@ const (
 	staleAfter = 30 * time.Second
 )
 
+// Door leads to the time daemon next door. Safe for concurrent use.
+type Door interface {
+	// Name is empty while there is none.
+	Name() string
+	Tracking(ctx context.Context) (api.Tracking, error)
+}
+
 // Clock keeps the newest State. It is a daemon.Service, a daemon.Reloader and a prometheus.Collector.
 type Clock struct {
 	log       *slog.Logger
 	metrics   metrics
 	precision int8
+	door      Door // nil: there can be none
 	state     atomic.Pointer[State]
 	source    atomic.Pointer[Source]
 	failures  atomic.Uint64
-
-	failing bool // of the goroutine that reads
+	failure   atomic.Pointer[string] // why the newest reading failed; nil if it did not
 }
 
 // New reads once before it returns. A clock that cannot be read is unsynchronised, not an error.
-func New(cfg *config.Config, log *slog.Logger) (*Clock, error) {
-	source, err := newSource(&cfg.Clock)
+func New(cfg *config.Config, door Door, log *slog.Logger) (*Clock, error) {
+	source, err := newSource(&cfg.Clock, door)
 	if err != nil {
 		return nil, err
 	}
-	return newClock(source, log), nil
+	c := newClock(source, log)
+	c.door = door
+	return c, nil
 }
 
 func newClock(source Source, log *slog.Logger) *Clock {
@@ -77,7 +87,7 @@ func (c *Clock) Run(ctx context.Context) error {
 
 // Prepare makes the new source; every key of the section may change while running.
 func (c *Clock) Prepare(cfg *config.Config) (commit func(), err error) {
-	source, err := newSource(&cfg.Clock)
+	source, err := newSource(&cfg.Clock, c.door)
 	if err != nil {
 		return nil, err
 	}
@@ -94,9 +104,14 @@ func (c *Clock) refresh(ctx context.Context) {
 	last := c.state.Load()
 	switch {
 	case err == nil:
-		next.At = now
+		if next.At.IsZero() {
+			next.At = now
+		}
+		next.follow(last)
 	case last != nil && now.Sub(last.At) < staleAfter:
 		return
+	case last != nil: // too old: how old, shall be seen
+		next = State{Source: last.Source, Leap: ntp.LeapUnknown, At: last.At, ReferenceTime: last.ReferenceTime}
 	default:
 		next = State{Leap: ntp.LeapUnknown, At: now}
 	}
@@ -106,15 +121,19 @@ func (c *Clock) refresh(ctx context.Context) {
 }
 
 func (c *Clock) noteFailure(err error) {
-	if err != nil {
-		c.failures.Add(1)
-		if !c.failing {
-			c.log.Warn("clock cannot be read", "error", err)
+	was := c.failure.Load()
+	if err == nil {
+		if was != nil {
+			c.log.Info("clock can be read again")
 		}
-	} else if c.failing {
-		c.log.Info("clock can be read again")
+		c.failure.Store(nil)
+		return
 	}
-	c.failing = err != nil
+	c.failures.Add(1)
+	if was == nil {
+		c.log.Warn("clock cannot be read: what was read last counts on for a while, and ages", "error", err, "while", staleAfter)
+	}
+	c.failure.Store(new(err.Error()))
 }
 
 func (c *Clock) noteChange(last, next *State) {
@@ -122,7 +141,7 @@ func (c *Clock) noteChange(last, next *State) {
 	case next.Synchronised && (last == nil || !last.Synchronised):
 		c.log.Info("clock is synchronised", "stratum", next.Stratum, "root_dispersion", next.RootDispersion.String())
 	case !next.Synchronised && (last == nil || last.Synchronised):
-		c.log.Warn("clock is not synchronised: time clients are told so")
+		c.log.Warn("clock is not synchronised: time clients are told so", "reason", c.why(next))
 	}
 	if next.Synchronised && next.Leap != ntp.LeapNone && (last == nil || last.Leap != next.Leap) {
 		c.log.Info("leap second announced for the end of the UTC day", "insert", next.Leap == ntp.LeapInsert)

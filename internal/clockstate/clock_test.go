@@ -162,7 +162,7 @@ func TestUnreadableClockAgesAndThenIsUnsynchronised(t *testing.T) {
 		if c.Synchronised() {
 			t.Error("synchronised, though unreadable for long")
 		}
-		if n := strings.Count(out.String(), "no such call"); n != 1 {
+		if n := strings.Count(out.String(), "msg=\"clock cannot be read: "); n != 1 {
 			t.Errorf("failure logged %d times:\n%s", n, &out)
 		}
 		f.set(timex{}, nil)
@@ -183,7 +183,7 @@ func TestUnreadableClockAtStartIsUnsynchronised(t *testing.T) {
 
 func TestPrepareChangesNothingBeforeCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, err := New(&config.Config{Clock: config.Clock{Source: "fixed", Stratum: 3, ReferenceID: "TEST"}}, quiet())
+		c, err := New(&config.Config{Clock: config.Clock{Source: "fixed", Stratum: 3, ReferenceID: "TEST"}}, nil, quiet())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +208,7 @@ func TestPrepareChangesNothingBeforeCommit(t *testing.T) {
 
 func TestFixedWarnsAtStart(t *testing.T) {
 	var out lines
-	if _, err := New(&config.Config{Clock: config.Clock{Source: "fixed"}}, slog.New(slog.NewTextHandler(&out, nil))); err != nil {
+	if _, err := New(&config.Config{Clock: config.Clock{Source: "fixed"}}, nil, slog.New(slog.NewTextHandler(&out, nil))); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), "level=WARN msg=\"clock.source = fixed") {
@@ -222,7 +222,7 @@ func TestWrongConfigurationIsNamed(t *testing.T) {
 		"clock.stratum":      {Stratum: 16},
 		"clock.reference-id": {ReferenceID: "TOOLONG"},
 	} {
-		if _, err := New(&config.Config{Clock: c}, quiet()); err == nil || !strings.Contains(err.Error(), key) {
+		if _, err := New(&config.Config{Clock: c}, nil, quiet()); err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("%+v: %v, want an error that names %s", c, err, key)
 		}
 	}

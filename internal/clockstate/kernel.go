@@ -36,6 +36,7 @@ func (k *kernel) Read(_ context.Context, now time.Time) (State, error) {
 	}
 	k.lastError = t.maxError
 	s := State{
+		Source:         "kernel",
 		Synchronised:   !t.unsynchronised,
 		Leap:           t.leap,
 		Stratum:        k.stratum,

@@ -26,22 +26,27 @@ const (
 )
 
 // newSource makes what clock.source names.
-func newSource(c *config.Clock) (Source, error) {
+func newSource(c *config.Clock, door Door) (Source, error) {
 	identity, err := identityOf(c)
 	if err != nil {
 		return nil, err
 	}
+	floor := time.Duration(c.MinRootDispersion)
+	if floor <= 0 {
+		floor = defaultMinRootDispersion
+	}
+	own := &kernel{identity: identity, floor: floor, read: readKernel}
 	switch c.Source {
 	case "", "kernel":
-		floor := time.Duration(c.MinRootDispersion)
-		if floor <= 0 {
-			floor = defaultMinRootDispersion
-		}
-		return &kernel{identity: identity, floor: floor, read: readKernel}, nil
+		return own, nil
 	case "fixed":
 		return fixed(identity), nil
+	case "chrony", "ntpd":
+		return &nextDoor{door: door, floor: floor}, nil
+	case "auto":
+		return &nextDoor{door: door, floor: floor, without: own}, nil
 	}
-	return nil, fmt.Errorf("clock.source = %q: not served in this version; write kernel or fixed", c.Source)
+	return nil, fmt.Errorf("clock.source = %q: write kernel, chrony, ntpd, auto or fixed", c.Source)
 }
 
 // identity is what neither kernel nor fixed can find out by themselves.
@@ -92,6 +97,7 @@ type fixed identity
 
 func (f fixed) Read(_ context.Context, now time.Time) (State, error) {
 	return State{
+		Source:         "fixed",
 		Synchronised:   true,
 		Stratum:        f.stratum,
 		ReferenceID:    f.referenceID,

@@ -167,9 +167,10 @@ func (r *Responder) header(q *question) ntp.Header {
 	if q.received.After(now) { // the clock was set back meanwhile: what it showed before was wrong
 		q.received = now
 	}
-	h.Receive = blur(q.received, noise, q.state.Precision)
+	told := q.state.Time(now)
+	h.Receive = blur(told.Add(q.received.Sub(now)), noise, q.state.Precision)
 	q.state.Fill(&h, now)
-	h.Transmit = blur(now, noise>>32, q.state.Precision)
+	h.Transmit = blur(told, noise>>32, q.state.Precision)
 	if int64(h.Transmit-h.Receive) <= 0 { // the noise did it
 		h.Transmit = h.Receive + 1
 	}

@@ -1,0 +1,207 @@
+package frontdoor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strconv"
+
+	"github.com/ntptsd/ntptsd/internal/api"
+)
+
+// commands serves the table.
+type commands struct {
+	table  *api.Table
+	byURL  map[string]api.Declaration // by path
+	admins chan struct{}              // places of admins, and
+	others chan struct{}              // of everybody else
+	log    *slog.Logger
+	faults *faults
+}
+
+func newCommands(table *api.Table, log *slog.Logger, faults *faults) *commands {
+	c := &commands{table: table, byURL: make(map[string]api.Declaration), log: log, faults: faults,
+		admins: make(chan struct{}, commandsOfAdmins), others: make(chan struct{}, maxCommands-commandsOfAdmins)}
+	for _, d := range table.Declarations() {
+		c.byURL[d.Path()] = d
+	}
+	return c
+}
+
+// ServeHTTP checks the role before it reads the arguments: those who may not call learn nothing more, and cost no more.
+func (c *commands) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d, ok := c.byURL[r.URL.Path]
+	if !ok {
+		problem(w, api.Failf(api.NotFound, "there is no %s; GET /v1/ lists the commands", r.URL.Path))
+		return
+	}
+	allow, read := "GET, HEAD", fromQuery
+	if d.Changes {
+		allow, read = "POST", fromBody
+	}
+	if d.Changes != (r.Method == http.MethodPost) || !d.Changes && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", allow)
+		write(w, http.StatusMethodNotAllowed, api.BadArgument, fmt.Sprintf("%s takes %s", d.Name, allow))
+		return
+	}
+	who := callerOf(r)
+	if err := d.Permit(who); err != nil {
+		c.log.Debug("command denied", "command", d.Name, "caller", who.Name) // whoever can open the socket causes these
+		problem(w, err)
+		return
+	}
+	args, err := read(w, r, d)
+	if err != nil {
+		problem(w, err)
+		return
+	}
+	c.serve(w, r, who, d, args)
+}
+
+// serve does a command within its bounds. Its place is taken until the answer is written, because a slow reader lets us hold
+// all of it.
+func (c *commands) serve(w http.ResponseWriter, r *http.Request, who api.Caller, d api.Declaration, args []byte) {
+	ctx, cancel := context.WithTimeoutCause(r.Context(), commandTimeout, fmt.Errorf("it was not done within %v", commandTimeout))
+	defer cancel()
+	places := c.others
+	if who.Role == api.Admin { // what the others have asked for must not lock an admin out
+		places = c.admins
+	}
+	select {
+	case places <- struct{}{}:
+		defer func() { <-places }()
+	case <-ctx.Done():
+		problem(w, api.Failf(api.Unavailable, "%d commands run already; try again later", cap(places)))
+		return
+	}
+	answer, err := c.call(ctx, who, d, args)
+	c.note(who, d, args, err)
+	if err != nil {
+		problem(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(answer)
+}
+
+// call gives the answer of a command as JSON.
+func (c *commands) call(ctx context.Context, who api.Caller, d api.Declaration, args []byte) (answer []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			answer, err = nil, api.Failf(api.Internal, "panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	result, err := c.table.Call(ctx, who, d.Name, args)
+	switch {
+	case err == nil:
+		return encode(result)
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()) && api.KindOf(err) == api.Internal: // it says no more than that it was told to give up
+		return nil, api.Failf(api.Unavailable, "%s was given up: %w", d.Name, context.Cause(ctx))
+	}
+	return nil, err
+}
+
+// note writes what was changed, or tried to, by whom. Of what only reads it tells what is our own fault.
+func (c *commands) note(who api.Caller, d api.Declaration, args []byte, err error) {
+	about := []any{"command", d.Name, "caller", who.Name, "arguments", string(args)}
+	ours := err != nil && api.KindOf(err) == api.Internal
+	if err != nil {
+		about = append(about, "error", err)
+	}
+	switch {
+	case ours && d.Changes:
+		c.log.Error("command failed", about...)
+	case ours:
+		c.faults.tell("command failed", about...)
+	case !d.Changes:
+	case err != nil:
+		c.log.Info("command refused", about...)
+	default:
+		c.log.Info("command done", about...)
+	}
+}
+
+// list tells of all commands.
+func (c *commands) list(w http.ResponseWriter, _ *http.Request) {
+	type listed struct {
+		Name    string    `json:"name"`
+		URL     string    `json:"url"`
+		Role    string    `json:"role"`
+		Changes bool      `json:"changes"`
+		Summary string    `json:"summary"`
+		Args    []api.Arg `json:"args"`
+	}
+	all := struct {
+		Commands []listed `json:"commands"`
+	}{[]listed{}}
+	for _, d := range c.table.Declarations() {
+		all.Commands = append(all.Commands, listed{d.Name, d.Path(), d.Role.String(), d.Changes, d.Summary, append([]api.Arg{}, d.Args...)})
+	}
+	b, err := encode(all)
+	if err != nil {
+		problem(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(b)
+}
+
+// fromQuery makes a JSON object of the query: what the command takes, each once.
+func fromQuery(_ http.ResponseWriter, r *http.Request, d api.Declaration) ([]byte, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, api.Failf(api.BadArgument, "the query is malformed: %w", err)
+	}
+	args := make(map[string]any)
+	for _, a := range d.Args {
+		values := query[a.Name]
+		delete(query, a.Name)
+		switch {
+		case len(values) == 0:
+		case len(values) > 1:
+			return nil, api.Failf(api.BadArgument, "%s is given %d times", a.Name, len(values))
+		case a.Number:
+			n, err := strconv.Atoi(values[0])
+			if err != nil || strconv.Itoa(n) != values[0] {
+				return nil, api.Failf(api.BadArgument, "%s = %q: must be a whole number", a.Name, values[0])
+			}
+			args[a.Name] = n
+		default:
+			args[a.Name] = values[0]
+		}
+	}
+	if names := slices.Sorted(maps.Keys(query)); len(names) > 0 {
+		return nil, api.Failf(api.BadArgument, "%s takes no %q", d.Name, names[0])
+	}
+	return json.Marshal(args)
+}
+
+// fromBody reads the body; the table looks at what is in it.
+func fromBody(w http.ResponseWriter, r *http.Request, d api.Declaration) ([]byte, error) {
+	if r.URL.RawQuery != "" {
+		return nil, api.Failf(api.BadArgument, "%s takes its arguments as JSON in the body, not in the query", d.Name)
+	}
+	if t := r.Header.Get("Content-Type"); t != "" {
+		if media, _, err := mime.ParseMediaType(t); err != nil || media != "application/json" {
+			return nil, &unread{http.StatusUnsupportedMediaType, errors.New("the body must be application/json")}
+		}
+	}
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, &unread{http.StatusRequestEntityTooLarge, fmt.Errorf("the body is longer than %d octets", maxBody)}
+	}
+	if err != nil {
+		return nil, api.Failf(api.BadArgument, "the body did not arrive: %w", err)
+	}
+	return bytes.TrimSpace(b), nil
+}
