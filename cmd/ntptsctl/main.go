@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,8 +13,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// exitUsage is "unknown" in the sense of the monitoring plugins: nothing was learned about a server.
-const exitUsage = 3
+const (
+	// exitFailed is of a command that ntptsd refused, and of status while there are problems.
+	exitFailed = 1
+	// exitUsage is "unknown" in the sense of the monitoring plugins: nothing was learned about a server.
+	exitUsage = 3
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -33,11 +38,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return fmt.Errorf("%w; see %s --help", err, c.CommandPath()) })
 	root.AddCommand(probeCommand(&code))
+	addControl(root, &code)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(stderr, "ntptsctl: %v\n", err)
+		if _, ok := errors.AsType[*refusal](err); ok {
+			return exitFailed
+		}
 		return exitUsage
 	}
 	return code

@@ -39,7 +39,7 @@ type Finding struct {
 func Judge(r Report, warn, critical Limits, now time.Time) (Status, []Finding) {
 	var found []Finding
 	add := func(s Status, format string, args ...any) {
-		found = append(found, Finding{s, s.String(), printable(fmt.Sprintf(format, args...))})
+		found = append(found, Finding{s, s.String(), Printable(fmt.Sprintf(format, args...))})
 	}
 	if r.Err != nil {
 		add(failure(r.Err), "%s", strings.TrimPrefix(r.Err.Error(), "probe: "))

@@ -158,7 +158,7 @@ func describe(state *tls.ConnectionState, resp ntske.Response, took time.Duratio
 		Port:       resp.Port,
 	}
 	if cert := earliestExpiry(state.VerifiedChains); cert != nil {
-		ke.Expires, ke.ExpiresOf = cert.NotAfter, printable(cert.Subject.String())
+		ke.Expires, ke.ExpiresOf = cert.NotAfter, Printable(cert.Subject.String())
 	}
 	return ke
 }

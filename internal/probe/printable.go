@@ -6,9 +6,9 @@ import (
 	"unicode"
 )
 
-// printable shows what a server chose, such as a name in its certificate, without control characters: these could
+// Printable shows what a server chose, such as a name in its certificate, without control characters: these could
 // rewrite a terminal, or forge a line that a monitoring system reads.
-func printable(s string) string {
+func Printable(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		if unicode.IsPrint(r) {

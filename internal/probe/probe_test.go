@@ -75,8 +75,8 @@ func TestNothingOfAServersReachesTheTerminalRaw(t *testing.T) {
 			}
 		}
 	}
-	if got, want := printable("CN=t\n\x1b.example, O=Zeitgeber Köln"), `CN=t\n\x1b.example, O=Zeitgeber Köln`; got != want {
-		t.Errorf("printable: %s, want %s", got, want)
+	if got, want := Printable("CN=t\n\x1b.example, O=Zeitgeber Köln"), `CN=t\n\x1b.example, O=Zeitgeber Köln`; got != want {
+		t.Errorf("Printable: %s, want %s", got, want)
 	}
 }
 

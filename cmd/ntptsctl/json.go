@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"unicode"
+	"unicode/utf16"
+)
+
+// maxDepth bounds how deep an answer nests, and so how far it is indented.
+const maxDepth = 32
+
+// decode reads an answer of the declared type. What it has beside that may come from a newer daemon; lists are never left
+// out.
+func decode[R any](answer []byte) (r R, err error) {
+	answer = bytes.TrimSpace(answer)
+	if !bytes.HasPrefix(answer, []byte("{")) { // null, too, which Unmarshal would take
+		return r, errors.New("it is no JSON object")
+	}
+	if err := json.Unmarshal(answer, &r); err != nil {
+		return r, err
+	}
+	for f, v := range reflect.ValueOf(r).Fields() {
+		if v.Kind() == reflect.Slice && v.IsNil() {
+			return r, fmt.Errorf("it has no list %q", f.Tag.Get("json"))
+		}
+	}
+	return r, nil
+}
+
+// indent writes JSON for people. What would act on a terminal, which JSON allows in strings, is escaped as JSON does.
+func indent(out *bytes.Buffer, answer []byte) error {
+	if err := checkDepth(answer); err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, bytes.TrimSpace(answer), "", "  "); err != nil {
+		return err
+	}
+	for _, r := range b.String() {
+		switch high, low := utf16.EncodeRune(r); {
+		case r == '\n' || unicode.IsPrint(r):
+			out.WriteRune(r)
+		case high != unicode.ReplacementChar:
+			fmt.Fprintf(out, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(out, `\u%04x`, r)
+		}
+	}
+	out.WriteByte('\n')
+	return nil
+}
+
+func checkDepth(answer []byte) error {
+	depth, quoted, escaped := 0, false, false
+	for _, b := range answer {
+		switch {
+		case escaped:
+			escaped = false
+		case b == '\\':
+			escaped = quoted
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+		case b == '{' || b == '[':
+			if depth++; depth > maxDepth {
+				return fmt.Errorf("it nests deeper than %d levels", maxDepth)
+			}
+		case b == '}' || b == ']':
+			depth--
+		}
+	}
+	return nil
+}

@@ -1,0 +1,302 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ntptsd/ntptsd/internal/api"
+)
+
+// now is when the goldens were made.
+var now = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+func ago(d time.Duration) time.Time { return now.Add(-d) }
+
+const (
+	hour = time.Hour
+	day  = 24 * hour
+)
+
+func chrony() api.Tracking {
+	return api.Tracking{
+		Source: "chrony", Version: "4.6.1", Synchronised: true, Leap: api.LeapNone, Stratum: 2, ReferenceID: "192.0.2.10",
+		ReferenceTime: new(ago(35 * time.Second)), RootDelaySeconds: 0.0123, RootDispersionSeconds: 0.00061, ErrorBoundSeconds: 0.00677,
+		OffsetSeconds: new(-0.000012), FrequencyPPM: new(-12.3456), ReadAt: ago(time.Second), AgeSeconds: 1.2,
+	}
+}
+
+func ourRing() api.Ring {
+	return api.Ring{
+		Name: "default", Dialect: "chrony", Owner: "ntptsd", RotateEverySeconds: day.Seconds(), NextRotation: new(now.Add(22 * hour)),
+		NeighbourFile: "/var/lib/chrony/ntskeys",
+		Keys: []api.Key{
+			{ID: "0a1b2c3d", Fingerprint: "5d41402a", AEAD: 15, State: "old", Created: ago(3 * day), MintFrom: ago(26 * hour), AcceptUntil: now.Add(46 * hour)},
+			{ID: "0a1b2c3e", Fingerprint: "9b74c989", AEAD: 15, State: "current", Created: ago(26 * hour), MintFrom: ago(2 * hour), AcceptUntil: now.Add(70 * hour)},
+			{ID: "0a1b2c3f", Fingerprint: "77f3e1d2", AEAD: 30, State: "next", Created: ago(2 * hour), MintFrom: now.Add(22 * hour), AcceptUntil: now.Add(94 * hour)},
+		},
+	}
+}
+
+func theirRing() api.Ring {
+	return api.Ring{Name: "rack", Dialect: "ntpdrs", Owner: "neighbour", NeighbourFile: "/var/lib/ntpd-rs/keys", Keys: []api.Key{},
+		Problem: "/var/lib/ntpd-rs/keys cannot be read: permission denied"}
+}
+
+func targets() []api.Target {
+	return []api.Target{
+		{ID: "this-host", Ring: "default", Weight: 1, Family: "any", AEADs: []uint16{15, 30}, Fit: true, Stratum: new(uint8(2)),
+			RootDistanceSeconds: new(0.0068), OffsetSeconds: new(0.0000031), LastProbe: new(ago(12 * time.Second)), Served: 1234},
+		{ID: "b.example.net:10123", Ring: "rack", Weight: 3, Family: "ipv6", AEADs: []uint16{}, Reason: "no answer within 3s", LastProbe: new(ago(5 * time.Minute))},
+		{ID: "c.example.net", Ring: "default", Weight: 1, Family: "any", AEADs: []uint16{15}, Fit: true, Draining: true},
+	}
+}
+
+// show is what a view makes of an answer.
+func show(t *testing.T, command string, answer any) (string, int) {
+	t.Helper()
+	b, err := json.Marshal(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	code, err := views()[command].show(&out, b, now)
+	if err != nil {
+		t.Fatalf("%s: %v", command, err)
+	}
+	return out.String(), code
+}
+
+func TestViews(t *testing.T) {
+	for _, c := range []struct {
+		name, command string
+		answer        any
+		code          int
+		want          string
+	}{
+		{"all is well", "status", api.Status{
+			Version: "0.3.0", StartedAt: ago(3 * day), Clock: chrony(), Neighbour: api.Neighbour{Name: "chrony", AgeSeconds: new(1.2)},
+			Rings: []api.Ring{ourRing()}, Targets: targets()[:1], Problems: []string{},
+		}, 0, `
+ntptsd            0.3.0, started 3d ago
+clock             synchronised, source chrony, stratum 2, refid 192.0.2.10, within 6.8ms
+neighbour         chrony answered 1s ago
+ring default      chrony, owner ntptsd, key 9b74c989 made 26h ago, rotates every 24h, next in 22h
+target this-host  fit, stratum 2, within 6.8ms, 1234 served
+no problems
+`},
+		{"with problems", "status", api.Status{
+			Version: "0.3.0", StartedAt: ago(3 * time.Second),
+			Clock:     api.Tracking{Source: "chrony", Leap: api.LeapUnsynchronised, AgeSeconds: 300},
+			Neighbour: api.Neighbour{Name: "chrony", Problem: "it does not answer: connection refused", AgeSeconds: new(300.0)},
+			Rings:     []api.Ring{theirRing()}, Targets: targets()[1:],
+			Problems: []string{"the clock is not synchronised, and time clients are told so: chrony says so", "target b.example.net:10123 is not fit: no answer within 3s"},
+		}, exitFailed, `
+ntptsd                      0.3.0, started 3s ago
+clock                       not synchronised, source chrony, read 5m ago
+neighbour                   chrony answered 5m ago: it does not answer: connection refused
+ring rack                   ntpdrs, owner neighbour, no current key, rotated by the neighbour
+target b.example.net:10123  unfit: no answer within 3s, 0 served
+target c.example.net        draining, 0 served
+problems:
+  the clock is not synchronised, and time clients are told so: chrony says so
+  target b.example.net:10123 is not fit: no answer within 3s
+`},
+		{"just started", "status", api.Status{
+			StartedAt: now, Neighbour: api.Neighbour{Name: "ntpsec"}, Rings: []api.Ring{}, Targets: []api.Target{}, Problems: []string{},
+		}, 0, `
+ntptsd     -, started 0s ago
+clock      not read yet
+neighbour  ntpsec has not answered yet
+no problems
+`},
+		{"smearing", "status", api.Status{
+			Version: "0.3.0", Clock: api.Tracking{Source: "ntpd", Smearing: true}, Rings: []api.Ring{}, Targets: []api.Target{}, Problems: []string{},
+		}, 0, `
+ntptsd     0.3.0, started -
+clock      not synchronised: ntpd smears a leap second
+neighbour  none
+no problems
+`},
+		{"synchronised", "tracking", chrony(), 0, `
+source           chrony 4.6.1
+synchronised     yes
+smearing         no
+leap             none
+stratum          2
+reference id     192.0.2.10
+reference time   35s ago
+offset           -12us
+frequency        -12.346 ppm
+correction       +0s
+root delay       12ms
+root dispersion  610us
+error bound      6.8ms
+read             1s ago
+`},
+		{"nothing known", "tracking", api.Tracking{AgeSeconds: 9.2e9}, 0, `
+source           -
+synchronised     no
+smearing         no
+leap             -
+stratum          0
+reference id     -
+reference time   -
+offset           -
+frequency        -
+correction       +0s
+root delay       0s
+root dispersion  0s
+error bound      0s
+read             not yet
+`},
+		{"some", "sources", api.Sources{Sources: []api.Source{
+			{Name: "ntp1.example.net", Address: "2001:db8::10", Kind: "server", Selection: "selected", Stratum: 1, PollSeconds: 64, Reach: 0o377,
+				LastRxSeconds: new(12.7), OffsetSeconds: new(0.000012), ErrorSeconds: new(0.000035), DelaySeconds: new(0.0032), Authentication: "nts"},
+			{Name: "PPS0", Kind: "refclock", Selection: "falseticker", PollSeconds: 0.25, Reach: 7, OffsetSeconds: new(-0.0032)},
+		}}, 0, `
+NAME              ADDRESS       KIND      STATE        STRATUM  POLL   REACH  LAST  OFFSET  ERROR  DELAY  AUTH
+ntp1.example.net  2001:db8::10  server    selected     1        64s    377    12s   +12us   35us   3.2ms  nts
+PPS0              -             refclock  falseticker  0        0.25s  7      -     -3.2ms  -      -      -
+`},
+		{"none", "sources", api.Sources{Sources: []api.Source{}}, 0, `
+the time daemon next door follows nothing
+`},
+		{"some", "clients", api.Clients{Known: 345, Clients: []api.Client{
+			{Address: "192.0.2.7", Requests: 123456, Dropped: new(uint64(0)), KeyExchanges: new(uint64(3)), IntervalSeconds: new(64.004), LastSeconds: new(12.0)},
+			{Address: "2001:db8::7", Requests: 1},
+		}}, 0, `
+ADDRESS      REQUESTS  DROPPED  KEYEXCHANGES  INTERVAL  LAST
+192.0.2.7    123456    0        3             64s       12s
+2001:db8::7  1         -        -             -         -
+2 of the 345 clients that the time daemon remembers; --limit shows more
+`},
+		{"none", "clients", api.Clients{Clients: []api.Client{}}, 0, `
+the time daemon next door remembers no client
+`},
+		{"two rings", "keys", api.Keys{Rings: []api.Ring{ourRing(), theirRing()}}, 0, `
+ring default: dialect chrony, owner ntptsd, rotates every 24h, next in 22h
+file of the time daemon next door: /var/lib/chrony/ntskeys
+STATE    ID        FINGERPRINT  AEAD  MADE     MINTS    ENDS
+old      0a1b2c3d  5d41402a     15    3d ago   26h ago  in 46h
+current  0a1b2c3e  9b74c989     15    26h ago  2h ago   in 2d
+next     0a1b2c3f  77f3e1d2     30    2h ago   in 22h   in 3d
+
+ring rack: dialect ntpdrs, owner neighbour, rotated by the neighbour
+file of the time daemon next door: /var/lib/ntpd-rs/keys
+problem: /var/lib/ntpd-rs/keys cannot be read: permission denied
+it has no keys
+`},
+		{"not known when", "keys rotate", api.Keys{Rings: []api.Ring{{Name: "x", Dialect: "native", Owner: "ntptsd", RotateEverySeconds: 3600, Keys: []api.Key{{}}}}}, 0, `
+ring x: dialect native, owner ntptsd, rotates every 1h, the next time is not known
+STATE  ID  FINGERPRINT  AEAD  MADE  MINTS  ENDS
+-      -   -            0     -     -      -
+`},
+		{"none", "keys", api.Keys{Rings: []api.Ring{}}, 0, `
+there is no ring: ntptsd neither hands out cookies nor opens any
+`},
+		{"some", "targets", api.Targets{Targets: targets()}, 0, `
+TARGET               STATE     RING     WEIGHT  FAMILY  AEADS  STRATUM  DISTANCE  OFFSET  PROBED   SERVED
+this-host            fit       default  1       any     15,30  2        6.8ms     +3.1us  12s ago  1234
+b.example.net:10123  unfit     rack     3       ipv6    -      -        -         -       5m ago   0
+c.example.net        draining  default  1       any     15     -        -         -       -        0
+b.example.net:10123: no answer within 3s
+`},
+		{"none", "targets drain", api.Targets{Targets: []api.Target{}}, 0, `
+there are no targets: clients get their time where they exchange keys
+`},
+		{"done", "targets undrain", api.Targets{Targets: targets()[2:]}, 0, `
+TARGET         STATE     RING     WEIGHT  FAMILY  AEADS  STRATUM  DISTANCE  OFFSET  PROBED  SERVED
+c.example.net  draining  default  1       any     15     -        -         -       -       0
+`},
+		{"done", "reload", api.None{}, 0, `
+configuration reloaded
+`},
+	} {
+		got, code := show(t, c.command, c.answer)
+		if want := strings.TrimPrefix(c.want, "\n"); got != want || code != c.code {
+			t.Errorf("%s, %s: exit %d\n%s\nwant %d\n%s", c.command, c.name, code, got, c.code, want)
+		}
+	}
+}
+
+// A command without a view could not be called; one with a name of our own could not be told apart.
+func TestEveryCommandHasAView(t *testing.T) {
+	all := views()
+	for _, c := range api.Commands() {
+		d := c.Declaration()
+		v, ok := all[d.Name]
+		delete(all, d.Name)
+		texts := 0
+		for _, a := range d.Args {
+			if !a.Number {
+				texts++
+			}
+		}
+		if !ok || v.show == nil || v.needs > texts {
+			t.Errorf("%q has no view, or one that needs too much: %+v", d.Name, v)
+		}
+		switch strings.Fields(d.Name)[0] {
+		case "probe", "help", "completion":
+			t.Errorf("%q is ntptsctl's own", d.Name)
+		}
+	}
+	for name := range all {
+		t.Errorf("there is a view of %q, which is no command", name)
+	}
+}
+
+// Whatever text the daemon sends, in whichever place: nothing acts on the terminal, nothing adds a line, and there is an end.
+func TestNothingOfTheDaemonsReachesTheTerminalRaw(t *testing.T) {
+	const evil = "\x1b[2Jno problems\r\n\tall is well\u009b\u202e\x00\x7f" // "\x1b" begins what terminals obey
+	long := strings.Repeat("\x1b\u0301x", 1<<16)
+	for _, text := range []string{evil, long} {
+		for command, answer := range map[string]any{
+			"status": api.Status{
+				Version: text, Clock: api.Tracking{Source: text, Synchronised: true, ReferenceID: text}, Neighbour: api.Neighbour{Name: text, Problem: text},
+				Rings:   []api.Ring{{Name: text, Dialect: text, Owner: text, Problem: text, Keys: []api.Key{{State: "current", Fingerprint: text}}}},
+				Targets: []api.Target{{ID: text, Reason: text}}, Problems: []string{text},
+			},
+			"tracking": api.Tracking{Source: text, Version: text, Leap: text, ReferenceID: text},
+			"sources":  api.Sources{Sources: []api.Source{{Name: text, Address: text, Kind: text, Selection: text, Authentication: text}}},
+			"clients":  api.Clients{Clients: []api.Client{{Address: text}}},
+			"keys": api.Keys{Rings: []api.Ring{{Name: text, Dialect: text, Owner: text, NeighbourFile: text, Problem: text,
+				Keys: []api.Key{{ID: text, Fingerprint: text, State: text}}}}},
+			"targets": api.Targets{Targets: []api.Target{{ID: text, Ring: text, Family: text, Reason: text}}},
+		} {
+			got, _ := show(t, command, answer)
+			checkSafe(t, command, got)
+			if len(got) > 20000 {
+				t.Errorf("%s writes %d octets", command, len(got))
+			}
+			if n := strings.Count(got, "\n"); n > 14 {
+				t.Errorf("%s writes %d lines:\n%s", command, n, got)
+			}
+		}
+	}
+}
+
+func checkSafe(t *testing.T, what, text string) {
+	t.Helper()
+	for _, r := range text {
+		if r != '\n' && (r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u202e') {
+			t.Errorf("%s writes %q", what, r)
+			return
+		}
+	}
+}
+
+func TestTablesHaveAnEnd(t *testing.T) {
+	const more = 7
+	got, _ := show(t, "clients", api.Clients{Clients: make([]api.Client, maxRows+more)})
+	if n := strings.Count(got, "\n"); n != maxRows+2 || !strings.HasSuffix(got, fmt.Sprintf("\nand %d more; --json shows all\n", more)) {
+		t.Errorf("%d lines, the end is %q", n, got[len(got)-50:])
+	}
+	got, _ = show(t, "targets", api.Targets{Targets: []api.Target{{AEADs: make([]uint16, 1<<20)}}})
+	if len(got) > 1000 {
+		t.Errorf("%d octets for a list of AEADs", len(got))
+	}
+}
