@@ -41,8 +41,8 @@ fuzz: ## every fuzz target for FUZZTIME
 peers: ## download the real daemons beside the sources (.cache/peers); nothing is installed
 	$(GO) run ./test/interop/fetch
 
-interop: build peers ## real chronyd and NTPsec against ntptsd, in network namespaces (needs root)
-	NTPTSD_INTEROP=1 $(GO) test -count=1 -timeout 8m ./test/interop
+interop: build peers ## real chronyd, NTPsec, ntpd and ntpd-rs against ntptsd, in network namespaces (needs root); shows a matrix
+	NTPTSD_INTEROP=1 $(GO) -C test/interop test -count=1 -timeout 12m
 
 bench: build ## CPU per operation beside the bare ceiling and chronyd, as ratios of one run
 	$(GO) run ./bench

@@ -20,6 +20,8 @@ type chrony struct {
 	release peers.Release
 }
 
+func (c chrony) String() string { return "chronyd " + c.version }
+
 var (
 	chrony43  = chrony{"4.3", peers.Bookworm()}
 	chrony461 = chrony{"4.6.1", peers.Trixie()}
@@ -55,9 +57,8 @@ type chronyd struct {
 // start starts chronyd with the lines added to what every one of them has. It never touches the clock: -x.
 func (c chrony) start(h *host, lines ...string) *chronyd {
 	h.lab.t.Helper()
-	dir := h.lab.folder(h.name + "-chrony")
-	d := &chronyd{host: h, tree: tree(h.lab.t, c.release), socket: filepath.Join(dir, "chronyd.sock")}
-	lines = append(lines, "cmdport 0", "bindcmdaddress "+d.socket, "pidfile "+filepath.Join(dir, "pid"))
+	d := &chronyd{host: h, tree: tree(h.lab.t, c.release), socket: h.chronySocket()}
+	lines = append([]string{"cmdport 0", "bindcmdaddress " + d.socket, "pidfile " + d.socket + ".pid"}, lines...)
 	file := h.lab.write(h.name+"-chrony.conf", strings.Join(lines, "\n")+"\n")
 	d.process = h.start("chronyd", d.tree.Command("usr/sbin/chronyd", "-x", "-d", "-u", "root", "-f", file))
 	eventually(h.lab.t, commandTimeout, func() error {
@@ -65,6 +66,12 @@ func (c chrony) start(h *host, lines ...string) *chronyd {
 		return err
 	})
 	return d
+}
+
+// chronySocket is where the host's chronyd has its command socket, be it there yet or not.
+func (h *host) chronySocket() string {
+	h.lab.t.Helper()
+	return filepath.Join(h.lab.folder(h.name+"-chrony"), "chronyd.sock")
 }
 
 // client starts chronyd with one server, polled 2^poll seconds apart.
@@ -89,6 +96,14 @@ func (d *chronyd) ask(args ...string) ([][]string, error) {
 	r := csv.NewReader(strings.NewReader(out))
 	r.FieldsPerRecord = -1
 	return r.ReadAll()
+}
+
+// tell lets chronyd do something.
+func (d *chronyd) tell(args ...string) {
+	d.t.Helper()
+	if _, err := d.ask(args...); err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 // Columns of chronyc -c ntpdata. Later versions have more, but at the end.

@@ -28,6 +28,7 @@ func TestChronyClientSynchronises(t *testing.T) {
 	} {
 		t.Run(c.chrony.version+" AEAD "+c.aead, func(t *testing.T) {
 			t.Parallel()
+			covers(t, cell{c.chrony.String(), asClient, steadily})
 			l, hosts := newLab(t, "", "server", "client")
 			a := newAuthority(l)
 			startNtptsd(hosts[0], settings{pair: a.issue("server", "server.test"), keyExchange: c.keyExchange})
@@ -56,6 +57,7 @@ func TestNTPsecClientSynchronises(t *testing.T) {
 	} {
 		t.Run("AEAD "+c.aead, func(t *testing.T) {
 			t.Parallel()
+			covers(t, cell{ntpsec122, asClient, steadily})
 			l, hosts := newLab(t, "", "server", "client")
 			a := newAuthority(l)
 			startNtptsd(hosts[0], settings{pair: a.issue("server", "server.test")})
@@ -65,6 +67,19 @@ func TestNTPsecClientSynchronises(t *testing.T) {
 				t.Errorf("AEAD %s, %v; want %s", got, err, c.aead)
 			}
 		})
+	}
+}
+
+func TestNtpdrsClientSynchronises(t *testing.T) {
+	t.Parallel()
+	covers(t, cell{rust, asClient, steadily})
+	l, hosts := newLab(t, "", "server", "client")
+	a := newAuthority(l)
+	server := startNtptsd(hosts[0], settings{pair: a.issue("server", "server.test")})
+	client := startNtpdrs(hosts[1], ntpdrsSource("nts", "server.test", a))
+	eventually(t, syncTimeout, client.synchronised)
+	if all, nts := server.counted(requests, ""), server.counted(requests, `"nts"`); all != nts {
+		t.Errorf("%v requests, %v with NTS", all, nts)
 	}
 }
 
@@ -113,7 +128,9 @@ func TestPlainClientsSynchronise(t *testing.T) {
 
 func TestRotationUnderRunningClients(t *testing.T) {
 	t.Parallel()
-	l, hosts := newLab(t, "", "server", "chrony43", "chrony461", "ntpsec")
+	covers(t, cell{chrony43.String(), asClient, rotating}, cell{chrony461.String(), asClient, rotating},
+		cell{ntpsec122, asClient, rotating}, cell{rust, asClient, rotating})
+	l, hosts := newLab(t, "", "server", "chrony43", "chrony461", "ntpsec", "rust")
 	a := newAuthority(l)
 	// A client presents a cookie 8 polls after it got it: 16 s later with NTPsec, which never polls faster than every 2 s.
 	// Here a key is accepted for 7 x 3 s after its time.
@@ -122,11 +139,11 @@ func TestRotationUnderRunningClients(t *testing.T) {
 		chrony43.client(hosts[1], a, "server.test nts", 0),
 		chrony461.client(hosts[2], a, "server.test nts", 0),
 		startNTPsecClient(hosts[3], a, "server.test nts"),
+		startNtpdrs(hosts[4], ntpdrsSource("nts", "server.test", a)),
 	}
 	for _, c := range clients {
 		eventually(t, syncTimeout, c.synchronised)
 	}
-	const rotated = "ntptsd_keyring_rotations_total"
 	before := server.counted(rotated, `"ok"`)
 	eventually(t, rotateTimeout, func() error {
 		if n := server.counted(rotated, `"ok"`) - before; n < rotations {
@@ -147,6 +164,7 @@ func TestRotationUnderRunningClients(t *testing.T) {
 
 func TestRestartKeepsKeys(t *testing.T) {
 	t.Parallel()
+	covers(t, cell{chrony461.String(), asClient, interrupted})
 	l, hosts := newLab(t, "", "server", "client")
 	a := newAuthority(l)
 	server := startNtptsd(hosts[0], settings{pair: a.issue("server", "server.test")})

@@ -3,9 +3,12 @@ package interop
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,6 +73,41 @@ func TestRightsAreDropped(t *testing.T) {
 			}
 		})
 	}
+}
+
+// steadyArgument makes the test binary run what follows with a kernel that accepts every setting of the clock and does
+// nothing. ntpd-rs ends when it may not set the clock, and it may not.
+const steadyArgument = "run-with-steady-clock"
+
+// steady is the prefix for process.start.
+func steady(t *testing.T) []string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{self, steadyArgument}
+}
+
+// runSteady replaces this process. What the filter answers in the kernel's place is 0, success.
+func runSteady(args []string) error {
+	runtime.LockOSThread()                                                       // filters belong to the thread, and exec keeps the one that calls
+	const allow, succeed = 0x7fff0000, 0x00050000                                // SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO | 0
+	load := unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0} // the system call's number
+	filter := []unix.SockFilter{load}
+	for _, call := range []uint32{unix.SYS_ADJTIMEX, unix.SYS_CLOCK_ADJTIME, unix.SYS_CLOCK_SETTIME, unix.SYS_SETTIMEOFDAY} {
+		filter = append(filter, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: call},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: succeed})
+	}
+	filter = append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: allow})
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0); err != nil {
+		return err
+	}
+	return syscall.Exec(args[0], args, os.Environ())
 }
 
 func give(t *testing.T, user int, paths ...string) {

@@ -174,27 +174,36 @@ func removeStale() {
 	}
 }
 
-// dial opens a TCP connection from inside the host.
-func (h *host) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+// within runs f in the host's network. Sockets that f opens itself are there; those of goroutines that it starts are not.
+func (h *host) within(f func() error) error {
 	runtime.LockOSThread() // unlocked only when the thread is back where it belongs
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer home.Close()
 	inside, err := os.Open(filepath.Join("/run/netns", h.ns))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer inside.Close()
 	if err := unix.Setns(int(inside.Fd()), unix.CLONE_NEWNET); err != nil {
-		return nil, err
+		return err
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", to.String()) // an address: the socket is made by this goroutine
+	done := f()
 	if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
 		panic(err)
 	}
 	runtime.UnlockOSThread()
+	return done
+}
+
+// dial opens a connection from inside the host to an address: no name is looked up, so no goroutine is started.
+func (h *host) dial(ctx context.Context, network string, to netip.AddrPort) (conn net.Conn, err error) {
+	err = h.within(func() error {
+		conn, err = new(net.Dialer).DialContext(ctx, network, to.String())
+		return err
+	})
 	return conn, err
 }
 

@@ -17,11 +17,23 @@ type ntpsec struct {
 	tree *peers.Tree
 }
 
-// startNTPsec starts ntpd with the lines added to what every one of them has. It never touches the clock: disable ntp.
+// startNTPsec starts ntpd with the lines added to what every one of them has. It may not set the clock, and as a rule is
+// told not to try: disable ntp.
 func startNTPsec(h *host, lines ...string) *ntpsec {
 	h.lab.t.Helper()
+	return startNTPsecWith(h, append(lines, "disable ntp")...)
+}
+
+// startNTPsecClock starts an ntpd that follows a server, and says so to others, which it does not under disable ntp.
+func startNTPsecClock(h *host, server string) *ntpsec {
+	h.lab.t.Helper()
+	return startNTPsecWith(h, "server "+server+" iburst minpoll 4 maxpoll 4")
+}
+
+func startNTPsecWith(h *host, lines ...string) *ntpsec {
+	h.lab.t.Helper()
 	n := &ntpsec{host: h, tree: tree(h.lab.t, peers.Bookworm())}
-	lines = append(lines, "disable ntp", "tos minclock 1 minsane 1", "restrict 127.0.0.1")
+	lines = append(lines, "tos minclock 1 minsane 1", "restrict 127.0.0.1")
 	file := h.lab.write(h.name+"-ntp.conf", strings.Join(lines, "\n")+"\n")
 	n.process = h.start("ntpd", n.tree.Command("usr/sbin/ntpd", "-n", "-c", file))
 	return n

@@ -36,7 +36,7 @@ var build = sync.OnceValue(func() error {
 	return nil
 })
 
-func binary(t *testing.T, name string) string {
+func program(t *testing.T, name string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join(bin, name))
 	if err == nil {
@@ -51,10 +51,14 @@ func binary(t *testing.T, name string) string {
 // settings are what the cases vary. The lines are TOML.
 type settings struct {
 	pair        pair
+	listen      string // where keys are exchanged; the standard port if empty
 	keyExchange string
 	keyRing     string
 	noTime      bool   // key exchange alone: the time server is the neighbour
 	time        string // where time is served; the standard port if empty
+	timeServer  string
+	clock       string // stratum 1 whatever the clock does, if empty
+	more        string // further tables
 	user        string
 }
 
@@ -70,17 +74,18 @@ const configuration = `state-directory = %q
 user            = %q
 
 [keyexchange]
-listen      = ["[::]:4460"]
+listen      = [%q]
 certificate = %q
 key         = %q
 %s
 
 %s
 [clock]
-source  = "fixed"
-stratum = 1
+%s
 
 [keyring]
+%s
+
 %s
 
 [management]
@@ -93,7 +98,7 @@ level = "debug"
 func startNtptsd(h *host, s settings) *ntptsd {
 	l := h.lab
 	l.t.Helper()
-	d := &ntptsd{host: h, program: binary(l.t, "ntptsd"), stateDirectory: l.folder(h.name + "-state"),
+	d := &ntptsd{host: h, program: program(l.t, "ntptsd"), stateDirectory: l.folder(h.name + "-state"),
 		socket: filepath.Join(l.folder(h.name+"-run"), "control.sock")}
 	d.configure(s)
 	d.run()
@@ -105,16 +110,21 @@ func (d *ntptsd) configure(s settings) {
 	d.host.lab.t.Helper()
 	timeServer := ""
 	if !s.noTime {
-		timeServer = fmt.Sprintf("[timeserver]\nlisten = [%q]\n", cmp.Or(s.time, "[::]:123"))
+		timeServer = fmt.Sprintf("[timeserver]\nlisten = [%q]\n%s\n", cmp.Or(s.time, "[::]:123"), s.timeServer)
 	}
 	d.file = d.host.lab.write(d.host.name+"-ntptsd.toml", fmt.Sprintf(configuration,
-		d.stateDirectory, s.user, s.pair.cert, s.pair.key, s.keyExchange, timeServer, s.keyRing, d.socket))
+		d.stateDirectory, s.user, cmp.Or(s.listen, "[::]:4460"), s.pair.cert, s.pair.key, s.keyExchange, timeServer,
+		cmp.Or(s.clock, "source = \"fixed\"\nstratum = 1"), s.keyRing, s.more, d.socket))
 }
 
 // run starts the daemon, again if it was stopped, and waits until it answers.
 func (d *ntptsd) run() {
 	d.host.lab.t.Helper()
-	d.process = d.host.start("ntptsd", []string{d.program, "--config", d.file})
+	if d.process == nil {
+		d.process = d.host.start("ntptsd", []string{d.program, "--config", d.file})
+	} else {
+		d.launch()
+	}
 	eventually(d.host.lab.t, commandTimeout, func() error {
 		_, err := d.metrics()
 		return err
@@ -184,7 +194,7 @@ func (d *ntptsd) counted(name, label string) float64 {
 func certificate(from, to *host, a *authority, name string) (*big.Int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	raw, err := from.dial(ctx, netip.AddrPortFrom(to.v4, ntske.Port))
+	raw, err := from.dial(ctx, "tcp", netip.AddrPortFrom(to.v4, ntske.Port))
 	if err != nil {
 		return nil, err
 	}

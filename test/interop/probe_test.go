@@ -2,6 +2,7 @@ package interop
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"testing"
 
@@ -15,18 +16,49 @@ type report struct {
 		AEAD    string `json:"aead"`
 		Cookies int    `json:"cookies"`
 	} `json:"key_exchange"`
-	Exchanges []struct {
-		Authenticated bool   `json:"authenticated"`
-		Synchronised  bool   `json:"synchronised"`
-		Cookie        string `json:"cookie"`
-		Refill        int    `json:"cookies_returned"`
-	} `json:"exchanges"`
+	TimeServer string     `json:"time_server"`
+	Exchanges  []exchange `json:"exchanges"`
+}
+
+type exchange struct {
+	Authenticated  bool    `json:"authenticated"`
+	Synchronised   bool    `json:"synchronised"`
+	Cookie         string  `json:"cookie"`
+	Refill         int     `json:"cookies_returned"`
+	Offset         float64 `json:"offset_seconds"`
+	Leap           uint8   `json:"leap"`
+	Stratum        uint8   `json:"stratum"`
+	ReferenceID    string  `json:"reference_id"`
+	RootDelay      float64 `json:"root_delay_seconds"`
+	RootDispersion float64 `json:"root_dispersion_seconds"`
+}
+
+// probe runs ntptsctl probe in the host for one exchange. What it thinks of the server is not an error: a clock that is
+// not synchronised, say.
+func probe(t *testing.T, from *host, a *authority, name string) (report, error) {
+	t.Helper()
+	r, err := probeOnce(t, from, name, "--ca", a.root)
+	if err == nil && !r.Exchanges[0].Authenticated {
+		err = fmt.Errorf("not authenticated: %+v", r)
+	}
+	return r, err
+}
+
+// probeOnce runs ntptsctl probe with the arguments for one exchange.
+func probeOnce(t *testing.T, from *host, args ...string) (report, error) {
+	t.Helper()
+	out, failed := from.run(append([]string{program(t, "ntptsctl"), "probe", "--json", "--count", "1"}, args...)...)
+	var r report
+	if err := json.Unmarshal([]byte(out), &r); err != nil || len(r.Exchanges) != 1 {
+		return r, fmt.Errorf("no answer: %w: %s", failed, out)
+	}
+	return r, nil
 }
 
 // probed runs ntptsctl probe in the host. It waits, since a daemon just started may not serve yet.
 func probed(t *testing.T, from *host, a *authority, name string, session aead.ID) {
 	t.Helper()
-	args := []string{binary(t, "ntptsctl"), "probe", name, "--ca", a.root, "--json", "--count", "3",
+	args := []string{program(t, "ntptsctl"), "probe", name, "--ca", a.root, "--json", "--count", "3",
 		"--aead", strconv.Itoa(int(session))}
 	var out string
 	eventually(t, syncTimeout, func() (err error) {

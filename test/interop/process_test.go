@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -46,43 +47,58 @@ func (h *host) run(args ...string) (string, error) {
 
 // A process is a daemon under test. It ends with the test, or when told.
 type process struct {
-	t    *testing.T
-	name string
-	log  string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	t       *testing.T
+	name    string
+	log     string
+	line    []string
+	program string
+	cmd     *exec.Cmd
+	done    chan struct{} // closed when it has ended
 }
 
-// start starts a daemon, which must stay in the foreground, and checks that it cannot set the clock.
-func (h *host) start(name string, args []string) *process {
+// start starts a daemon, which must stay in the foreground, and checks that it cannot set the clock. It is run through the
+// prefix, if there is one, which must replace itself by it.
+func (h *host) start(name string, args []string, prefix ...string) *process {
 	t := h.lab.t
 	t.Helper()
-	p := &process{t: t, name: h.name + " " + name, log: filepath.Join(h.lab.dir, h.name+"-"+name+".log"), done: make(chan struct{})}
-	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	line := h.inside(args)
-	p.cmd = exec.Command(line[0], line[1:]...)
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		p.cmd.Wait()
-		close(p.done)
-	}()
+	p := &process{t: t, name: h.name + " " + name, log: filepath.Join(h.lab.dir, h.name+"-"+name+".log"),
+		line: h.inside(slices.Concat(prefix, args)), program: filepath.Base(args[0])}
 	t.Cleanup(func() {
 		p.stop()
 		if t.Failed() {
 			p.showLog()
 		}
 	})
-	program := filepath.Base(args[0])
-	eventually(t, commandTimeout, func() error { return p.powerless(program) })
+	p.launch()
 	return p
+}
+
+func (p *process) launch() {
+	p.t.Helper()
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer log.Close()
+	cmd, done := exec.Command(p.line[0], p.line[1:]...), make(chan struct{})
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.cmd, p.done = cmd, done
+	go func() {
+		cmd.Wait()
+		close(done)
+	}()
+	eventually(p.t, commandTimeout, func() error { return p.powerless(p.program) })
+}
+
+// restart ends the daemon and starts it again as it was.
+func (p *process) restart() {
+	p.t.Helper()
+	p.stop()
+	p.launch()
 }
 
 // powerless tells whether the daemon runs, and without CAP_SYS_TIME in any set.
@@ -145,14 +161,18 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// stop ends the daemon and what it has started. It may be called again.
+// stop ends the daemon and what it has started. It may be called again, and of a daemon that hangs.
 func (p *process) stop() {
+	if p.cmd == nil {
+		return // it did not start
+	}
 	select {
 	case <-p.done:
 		return
 	default:
 	}
 	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.cmd.Process.Signal(syscall.SIGCONT)
 	select {
 	case <-p.done:
 	case <-time.After(stopTimeout):
@@ -161,6 +181,10 @@ func (p *process) stop() {
 	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // what is left of its group: helpers, or all that did not end
 	<-p.done
 }
+
+// hang keeps the daemon from doing anything, until it goes on.
+func (p *process) hang() { p.t.Helper(); p.signal(syscall.SIGSTOP) }
+func (p *process) goOn() { p.t.Helper(); p.signal(syscall.SIGCONT) }
 
 func (p *process) showLog() {
 	log, err := os.ReadFile(p.log)

@@ -8,20 +8,27 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
 
 const (
-	archive = "http://deb.debian.org/debian" // apt checks what comes by signature, so plain HTTP will do
-	keys    = "/usr/share/keyrings/debian-archive-keyring.gpg"
+	keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 	// fetchTimeout bounds all of apt's work for one release: 10 MB of lists, 20 MB of packages.
 	fetchTimeout = 4 * time.Minute
 )
 
-// Fetch gives the release's tree below dir, and downloads it first when it is not there or is another list of packages.
+// archives are where a release is looked for: Debian moves the old ones from the first to the second. apt checks what comes
+// by signature, so plain HTTP will do.
+func archives() []string {
+	return []string{"http://deb.debian.org/debian", "http://archive.debian.org/debian"}
+}
+
+// Fetch gives the release's tree below dir, and downloads it first when it is not there or lacks a package: the whole of it
+// anew, since packages of two days may not fit together.
 // Processes that want the same folder wait for each other.
 func Fetch(ctx context.Context, dir string, r Release) (*Tree, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -36,14 +43,18 @@ func Fetch(ctx context.Context, dir string, r Release) (*Tree, error) {
 		return nil, err
 	}
 	root := filepath.Join(dir, r.Name)
-	list := strings.Join(r.packages, "\n")
-	if have, err := os.ReadFile(filepath.Join(root, "packages")); err == nil && string(have) == list {
+	if have, err := os.ReadFile(filepath.Join(root, "packages")); err == nil && r.within(strings.Fields(string(have))) {
 		return openTree(root)
 	}
 	if err := download(ctx, root, r); err != nil {
 		return nil, fmt.Errorf("%s: %w", r.Name, err)
 	}
 	return openTree(root)
+}
+
+// within tells whether a tree of the packages has all that the release is to have.
+func (r Release) within(have []string) bool {
+	return !slices.ContainsFunc(r.packages, func(name string) bool { return !slices.Contains(have, name) })
 }
 
 // download works beside root and renames at the end, so that a tree that has a name is whole.
@@ -58,23 +69,20 @@ func download(ctx context.Context, root string, r Release) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	apt, err := newApt(filepath.Join(work, "apt"), r.Name)
+	apt, err := firstApt(ctx, work, r.Name)
 	if err != nil {
-		return err
-	}
-	if err := apt.run(ctx, "apt-get", "update", "-q"); err != nil {
 		return err
 	}
 	if err := apt.run(ctx, "apt-get", append([]string{"download", "-q"}, r.packages...)...); err != nil {
 		return err
 	}
 	tree := filepath.Join(work, "tree")
-	archives, err := filepath.Glob(filepath.Join(apt.dir, "*.deb"))
-	if err != nil || len(archives) != len(r.packages) {
-		return fmt.Errorf("apt-get download brought %d packages of %d", len(archives), len(r.packages))
+	packages, err := filepath.Glob(filepath.Join(apt.dir, "*.deb"))
+	if err != nil || len(packages) != len(r.packages) {
+		return fmt.Errorf("apt-get download brought %d packages of %d", len(packages), len(r.packages))
 	}
-	for _, archive := range archives {
-		if err := apt.run(ctx, "dpkg", "-x", archive, tree); err != nil {
+	for _, file := range packages {
+		if err := apt.run(ctx, "dpkg", "-x", file, tree); err != nil {
 			return err
 		}
 	}
@@ -128,7 +136,23 @@ Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
 `
 
-func newApt(dir, suite string) (*apt, error) {
+// firstApt gives an apt that has the lists of the first archive to hold the suite.
+func firstApt(ctx context.Context, work, suite string) (*apt, error) {
+	var failed error
+	for i, archive := range archives() {
+		a, err := newApt(filepath.Join(work, fmt.Sprint("apt", i)), archive, suite)
+		if err == nil {
+			err = a.run(ctx, "apt-get", "update", "-q")
+		}
+		if err == nil {
+			return a, nil
+		}
+		failed = errors.Join(failed, err)
+	}
+	return nil, failed
+}
+
+func newApt(dir, archive, suite string) (*apt, error) {
 	for _, sub := range []string{"state/lists/partial", "cache/archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, err

@@ -1,7 +1,7 @@
-// Package peers brings real time daemons from Debian's archive: chronyd 4.3 and NTPsec 1.2.2 from Debian 12, chronyd
-// 4.6.1 from Debian 13. Nothing is installed and nothing is started: packages are checked by apt's signatures, unpacked
-// side by side, and run by their own dynamic loader with their own libraries. Where they run and with which rights is
-// the caller's business.
+// Package peers brings real time daemons from Debian's archive: classic ntpd 4.2.8p15 from Debian 11, chronyd 4.3 and
+// NTPsec 1.2.2 from Debian 12, chronyd 4.6.1 and ntpd-rs 1.4.0 from Debian 13. Nothing is installed and nothing is
+// started: packages are checked by apt's signatures, unpacked side by side, and run by their own dynamic loader with their
+// own libraries. Where they run and with which rights is the caller's business.
 package peers
 
 import (
@@ -15,8 +15,15 @@ import (
 
 // Release is one Debian release and what is unpacked of it.
 type Release struct {
-	Name     string // the suite: bookworm, trixie
+	Name     string // the suite: bullseye, bookworm, trixie
 	packages []string
+}
+
+// Bullseye is Debian 11: classic ntpd 4.2.8p15 and its ntpq, in C.
+func Bullseye() Release {
+	return Release{"bullseye", []string{
+		"ntp", "libbsd0", "libc6", "libcap2", "libedit2", "libgcc-s1", "libmd0", "libopts25", "libssl1.1", "libtinfo6",
+	}}
 }
 
 // Bookworm is Debian 12: chrony 4.3, NTPsec 1.2.2 and the Python that its ntpq needs.
@@ -29,17 +36,17 @@ func Bookworm() Release {
 	}}
 }
 
-// Trixie is Debian 13: chrony 4.6.1, which brings AEAD 30 and record 1024.
+// Trixie is Debian 13: chrony 4.6.1, which brings AEAD 30 and record 1024, and ntpd-rs 1.4.0.
 func Trixie() Release {
 	return Release{"trixie", []string{
-		"chrony", "libbsd0", "libc6", "libcap2", "libedit2", "libffi8", "libgcc-s1", "libgmp10", "libgnutls30t64",
+		"chrony", "ntpd-rs", "libbsd0", "libc6", "libcap2", "libedit2", "libffi8", "libgcc-s1", "libgmp10", "libgnutls30t64",
 		"libhogweed6t64", "libidn2-0", "libmd0", "libnettle8t64", "libp11-kit0", "libseccomp2", "libtasn1-6",
 		"libtinfo6", "libunistring5", "libzstd1", "zlib1g",
 	}}
 }
 
 // Releases are all that the cases need.
-func Releases() []Release { return []Release{Bookworm(), Trixie()} }
+func Releases() []Release { return []Release{Bullseye(), Bookworm(), Trixie()} }
 
 // Dir is the cache: NTPTSD_PEERS_DIR, or .cache/peers beside the nearest go.mod above the working folder.
 func Dir() (string, error) {
@@ -80,13 +87,17 @@ func openTree(root string) (*Tree, error) {
 	if len(loaders) == 0 {
 		return nil, fmt.Errorf("%s has no dynamic loader: remove it", root)
 	}
-	return &Tree{root, loaders[0], strings.Join(libraries, ":")}, nil
+	loader, err := filepath.EvalSymlinks(loaders[0]) // the name that /proc/PID/exe shows
+	if err != nil {
+		return nil, err
+	}
+	return &Tree{root, loader, strings.Join(libraries, ":")}, nil
 }
 
 // Command is the command line that runs a program of the tree, named by its path there, as in usr/sbin/chronyd.
 func (t *Tree) Command(program string, args ...string) []string {
 	path := filepath.Join(t.root, program)
-	return append([]string{t.loader, "--library-path", t.libraries, "--argv0", path, path}, args...)
+	return append([]string{t.loader, "--library-path", t.libraries, path}, args...)
 }
 
 // Python is the command line that runs a Python script of the tree by the tree's own Python.
