@@ -30,10 +30,10 @@ vet: ## gofmt, vet, staticcheck
 	$(TOOL) staticcheck ./...
 
 race: ## the tests under the race detector
-	$(GO) test -race ./protocol/... ./internal/...
+	$(GO) test -race ./protocol/... ./internal/... ./cmd/...
 
 fuzz: ## every fuzz target for FUZZTIME
-	@for p in $$($(GO) list ./protocol/... ./internal/...); do \
+	@for p in $$($(GO) list ./protocol/... ./internal/... ./cmd/...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 	    echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$p >.fuzz.log 2>&1 || { cat .fuzz.log; exit 1; }; \
 	  done; done; rm -f .fuzz.log

@@ -187,7 +187,8 @@ type Monitoring struct {
 
 // Management is the control socket.
 type Management struct {
-	// Socket is the path of the control socket, which serves GET /metrics and /healthz. Restart to change.
+	// Socket is the path of the control socket, which answers ntptsctl, and GET /metrics (role monitor) and /healthz over HTTP.
+	// Restart to change.
 	Socket string `toml:"socket"`
 }
 

@@ -60,7 +60,9 @@ ntptsd serves until ^C. In another terminal, from this folder:
   {{.Client}} probe --plain localhost:{{.NTP}}
   {{.Client}} probe localhost:{{.KE}}
 
-  # what it counts, and how it is set up
+  # how it does, its keys, what it counts, and how it is set up
+  {{.Client}} --socket {{.Dir}}/control.sock status
+  {{.Client}} --socket {{.Dir}}/control.sock keys
   curl --unix-socket {{.Dir}}/control.sock http://ntptsd/metrics
   cat {{.Dir}}/ntptsd.toml
 
