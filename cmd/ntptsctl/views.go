@@ -48,7 +48,8 @@ func add[A, R any](all map[string]view, c api.Command[A, R], needs int, write fu
 
 func showTracking(out io.Writer, t api.Tracking, now time.Time) {
 	pairs(out,
-		[2]string{"source", strings.TrimSpace(word(t.Source) + " " + clip(t.Version, maxCell))},
+		[2]string{"source", word(t.Source)},
+		[2]string{"version", word(t.Version)},
 		[2]string{"synchronised", yes(t.Synchronised)},
 		[2]string{"smearing", yes(t.Smearing)},
 		[2]string{"leap", word(t.Leap)},

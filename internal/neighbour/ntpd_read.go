@@ -64,7 +64,7 @@ func systemOf(v mode6.Variables, source string, at time.Time) (api.Tracking, err
 		t.ErrorBoundSeconds += math.Abs(offset)
 	}
 	if frequency, ok := v.Float("frequency"); ok { // what is added to the clock's own, which errs the other way
-		t.FrequencyPPM = seconds(-frequency)
+		t.FrequencyPPM = seconds(0 - frequency) // no negative zero
 	}
 	smear, ok := v.Seconds("leapsmearoffset")
 	t.Smearing = ok && smear != 0
