@@ -36,6 +36,8 @@ type Clock struct {
 	state     atomic.Pointer[State]
 	source    atomic.Pointer[Source]
 	failures  atomic.Uint64
+	other     atomic.Bool            // the newest state is that of another source
+	section   config.Clock           // of whoever reloads
 	failure   atomic.Pointer[string] // why the newest reading failed; nil if it did not
 }
 
@@ -46,7 +48,7 @@ func New(cfg *config.Config, door Door, log *slog.Logger) (*Clock, error) {
 		return nil, err
 	}
 	c := newClock(source, log)
-	c.door = door
+	c.door, c.section = door, cfg.Clock
 	return c, nil
 }
 
@@ -69,7 +71,7 @@ func (c *Clock) use(source Source) {
 func (c *Clock) State() *State { return c.state.Load() }
 
 // Synchronised tells whether the clock may be believed.
-func (c *Clock) Synchronised() bool { return c.State().Synchronised }
+func (c *Clock) Synchronised() bool { return c.State().SynchronisedAt(time.Now()) }
 
 // Run reads the clock once a second until ctx is done.
 func (c *Clock) Run(ctx context.Context) error {
@@ -85,23 +87,36 @@ func (c *Clock) Run(ctx context.Context) error {
 	}
 }
 
-// Prepare makes the new source; every key of the section may change while running.
+// Prepare makes the new source; every key of the section may change while running. What the old source said counts until the
+// new one is read, and no longer: that may be one whom the operator does not trust any more.
 func (c *Clock) Prepare(cfg *config.Config) (commit func(), err error) {
+	if cfg.Clock == c.section {
+		return func() {}, nil
+	}
 	source, err := newSource(&cfg.Clock, c.door)
 	if err != nil {
 		return nil, err
 	}
-	return func() { c.use(source) }, nil
+	return func() {
+		c.section = cfg.Clock
+		c.use(source)
+		c.other.Store(true)
+	}, nil
 }
 
 // refresh takes one reading and tells the operator what changed.
 func (c *Clock) refresh(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	reading, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	now := time.Now()
-	next, err := (*c.source.Load()).Read(ctx, now)
+	now, last := time.Now(), c.state.Load()
+	if c.other.Swap(false) {
+		last = nil
+	}
+	next, err := (*c.source.Load()).Read(reading, now)
+	if err != nil && ctx.Err() != nil {
+		return // that we end says nothing of the clock
+	}
 	c.noteFailure(err)
-	last := c.state.Load()
 	switch {
 	case err == nil:
 		if next.At.IsZero() {
@@ -116,8 +131,7 @@ func (c *Clock) refresh(ctx context.Context) {
 		next = State{Leap: ntp.LeapUnknown, At: now}
 	}
 	next.Precision = c.precision
-	c.state.Store(&next)
-	c.noteChange(last, &next)
+	c.noteChange(c.state.Swap(&next), &next)
 }
 
 func (c *Clock) noteFailure(err error) {

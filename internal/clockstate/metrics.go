@@ -38,10 +38,10 @@ func (c *Clock) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
 	}
 	var synchronised, stratum float64
-	if s.Synchronised {
+	now := time.Now()
+	if s.SynchronisedAt(now) {
 		synchronised, stratum = 1, float64(s.Stratum)
 	}
-	now := time.Now()
 	gauge(m.synchronised, synchronised)
 	gauge(m.leap, float64(s.leapAt(now)))
 	gauge(m.stratum, stratum)

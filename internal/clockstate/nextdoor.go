@@ -2,14 +2,12 @@ package clockstate
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 	"github.com/ntptsd/ntptsd/protocol/ntp"
 )
-
-// maxRate is how fast a correction may change: chronyd slews by 1/12 at most unless it is told otherwise.
-const maxRate = 0.1
 
 // nextDoor reads what the daemon that disciplines the clock says.
 type nextDoor struct {
@@ -71,18 +69,27 @@ func duration(s float64) time.Duration {
 }
 
 // follow finds out how fast the correction changes, from the reading before. Steps of the system's clock in between are no
-// part of that: what the daemon calls the time is compared with the time that has passed.
+// part of that: what the daemon calls the time is compared with the time that has passed. An interval that stands alone may
+// have had a new estimate of the daemon's in it, which is no rate and must not be carried on; two that agree are a slew.
 func (s *State) follow(last *State) {
 	if last == nil || !s.Corrected || !last.Corrected {
 		return
 	}
 	passed := s.At.Sub(last.At)
-	if passed <= 0 || passed > 3*readEvery {
-		if passed == 0 {
-			s.Rate = last.Rate // the same reading
-		}
+	switch {
+	case passed == 0: // the same reading
+		s.Rate, s.Steady, s.change, s.seen = last.Rate, last.Steady, last.change, last.seen
+		return
+	case passed < 0 || passed > 3*readEvery:
 		return
 	}
 	told := s.At.Round(0).Add(s.Correction).Sub(last.At.Round(0).Add(last.Correction))
-	s.Rate = min(max(float64(told-passed)/float64(passed), -maxRate), maxRate)
+	s.change = float64(told-passed) / float64(passed)
+	s.seen = math.Abs(s.change) <= maxRate
+	if s.seen && last.seen && math.Abs(s.change-last.change) <= agree+math.Abs(s.change)/4 {
+		s.Rate, s.Steady = s.change, true
+	}
 }
+
+// agree is by how much two rates may differ and be one: less in a second than what anybody sees.
+const agree = 10e-6

@@ -50,9 +50,13 @@ func following(source string) api.Tracking {
 		RootDelaySeconds: 0.010, RootDispersionSeconds: 0.002, OffsetSeconds: new(0.25), ReferenceTime: new(time.Now().Add(-time.Minute))}
 }
 
+func clockFrom(source string) *config.Config {
+	return &config.Config{Clock: config.Clock{Source: source}}
+}
+
 func besides(t *testing.T, source string, f *fakeDoor, out io.Writer) *Clock {
 	t.Helper()
-	c, err := New(&config.Config{Clock: config.Clock{Source: source}}, f, slog.New(slog.NewTextHandler(out, nil)))
+	c, err := New(clockFrom(source), f, slog.New(slog.NewTextHandler(out, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,29 +177,8 @@ func TestCorrectionIsAdded(t *testing.T) {
 		if d := s.Time(now).Sub(want).Abs(); d > time.Millisecond {
 			t.Errorf("off by %v, rate %v", d, s.Rate)
 		}
-		if d := s.RootDispersionAt(now) - s.RootDispersion; d < now.Sub(s.At)/20 {
-			t.Errorf("the error bound grew by %v only", d)
+		if d := s.RootDispersionAt(now) - s.RootDispersion; d < now.Sub(s.At)/20 || d > now.Sub(s.At)/19 {
+			t.Errorf("the error bound grew by %v", d)
 		}
 	})
-}
-
-// A correction that turns into a step of the system's clock changes nothing: elapsed time counts.
-func TestStepOfTheClockIsNoStepOfTime(t *testing.T) {
-	now := time.Now() // with a monotonic reading
-	s := State{Corrected: true, Correction: 3 * time.Second, At: now}
-	if got, want := s.Time(now.Add(time.Second)), now.Add(4*time.Second); !got.Equal(want) {
-		t.Errorf("%v, want %v", got, want)
-	}
-	last := State{Corrected: true, Correction: 3 * time.Second, At: now}
-	next := State{Corrected: true, Correction: 3 * time.Second, At: now.Add(time.Second)}
-	if next.follow(&last); next.Rate != 0 {
-		t.Errorf("rate %v", next.Rate)
-	}
-	next.Correction += 10 * time.Second // more than any slew
-	if next.follow(&last); next.Rate != maxRate {
-		t.Errorf("rate %v", next.Rate)
-	}
-	if plain := (&State{Correction: time.Second, At: now}); !plain.Time(now).Equal(now) {
-		t.Error("corrected, though its daemon does not")
-	}
 }

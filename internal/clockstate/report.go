@@ -20,12 +20,17 @@ func (c *Clock) Why() string { return c.why(c.State()) }
 
 func (c *Clock) why(s *State) string {
 	switch p := c.Problem(); {
-	case s.Synchronised:
+	case s.SynchronisedAt(time.Now()):
 		return ""
+	case s.Synchronised:
+		return "the system's clock was set, or the machine slept, and the clock was not read since"
 	case p != "":
 		return "it cannot be read: " + p
 	case s.Told != nil && s.Told.Smearing:
 		return s.Source + " smears a leap second: beside it there must be no other time"
+	}
+	if s.Source == "" {
+		return "it has not been read yet"
 	}
 	return s.Source + " says so"
 }
@@ -38,9 +43,9 @@ func (c *Clock) Tracking() api.Tracking {
 		t = *s.Told
 	}
 	t.Source = s.Source
-	t.Synchronised, t.Leap = s.Synchronised, leapWord(s, now)
+	t.Synchronised, t.Leap = s.SynchronisedAt(now), leapWord(s, now)
 	t.Stratum, t.RefID, t.ReferenceID = 0, [4]byte{}, ""
-	if s.Synchronised {
+	if t.Synchronised {
 		t.Stratum, t.RefID, t.ReferenceID = s.Stratum, s.ReferenceID, s.ReferenceID.Text(s.Stratum)
 	}
 	if t.ReferenceTime = nil; !s.ReferenceTime.IsZero() {
@@ -56,7 +61,7 @@ func (c *Clock) Tracking() api.Tracking {
 }
 
 func leapWord(s *State, now time.Time) string {
-	if !s.Synchronised {
+	if !s.SynchronisedAt(now) {
 		return api.LeapUnsynchronised
 	}
 	return [...]string{api.LeapNone, api.LeapInsert, api.LeapDelete, api.LeapUnsynchronised}[s.leapAt(now)&3]
