@@ -44,7 +44,7 @@ func TestManualShowsWhatIsShown(t *testing.T) {
 	page := manual(t)
 	for command, answer := range map[string]any{
 		"status": api.Status{
-			Version: "0.3.0", StartedAt: ago(3 * day), Clock: chrony(), Neighbour: api.Neighbour{Name: "chrony", AgeSeconds: new(1.2)},
+			Version: "0.3.0", StartedAt: ago(3 * day), Clock: chrony(), Neighbour: api.Neighbour{Name: "chrony", Via: "/run/chrony/chronyd.sock", AgeSeconds: new(1.2)},
 			Rings: []api.Ring{ourRing()}, Targets: targets()[:2], Problems: []string{"target b.example.net:10123 is not fit: no answer within 3s"},
 		},
 		"sources": api.Sources{Sources: []api.Source{

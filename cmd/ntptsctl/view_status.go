@@ -15,6 +15,9 @@ func showStatus(out io.Writer, s api.Status, now time.Time) {
 		{"clock", clockLine(s.Clock)},
 		{"neighbour", neighbourLine(s.Neighbour)},
 	}
+	if s.Neighbour.Via != "" {
+		all = append(all, [2]string{"asked by", sentence(s.Neighbour.Via)})
+	}
 	for _, r := range s.Rings[:min(len(s.Rings), maxRows)] {
 		all = append(all, [2]string{"ring " + word(r.Name), ringLine(r, now)})
 	}

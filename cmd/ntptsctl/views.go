@@ -95,7 +95,10 @@ func showClients(out io.Writer, c api.Clients, _ time.Time) {
 		return []string{word(c.Address), count(c.Requests), or(c.Dropped, count), or(c.KeyExchanges, count),
 			or(c.IntervalSeconds, interval), or(c.LastSeconds, span)}
 	})
-	if len(c.Clients) < c.Known {
+	switch {
+	case c.More:
+		fmt.Fprintf(out, "%d of more than %d clients that the time daemon remembers: its list is longer than what is read of it\n", len(c.Clients), c.Known)
+	case len(c.Clients) < c.Known:
 		fmt.Fprintf(out, "%d of the %d clients that the time daemon remembers; --limit shows more\n", len(c.Clients), c.Known)
 	}
 }

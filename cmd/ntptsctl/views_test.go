@@ -78,12 +78,13 @@ func TestViews(t *testing.T) {
 		want          string
 	}{
 		{"all is well", "status", api.Status{
-			Version: "0.3.0", StartedAt: ago(3 * day), Clock: chrony(), Neighbour: api.Neighbour{Name: "chrony", AgeSeconds: new(1.2)},
+			Version: "0.3.0", StartedAt: ago(3 * day), Clock: chrony(), Neighbour: api.Neighbour{Name: "chrony", Via: "/run/chrony/chronyd.sock", AgeSeconds: new(1.2)},
 			Rings: []api.Ring{ourRing()}, Targets: targets()[:1], Problems: []string{},
 		}, 0, `
 ntptsd            0.3.0, started 3d ago
 clock             synchronised, source chrony, stratum 2, refid 192.0.2.10, within 6.8ms
 neighbour         chrony answered 1s ago
+asked by          /run/chrony/chronyd.sock
 ring default      chrony, owner ntptsd, key 9b74c989 made 26h ago, rotates every 24h, next in 22h
 target this-host  fit, stratum 2, within 6.8ms, 1234 served
 no problems
@@ -176,6 +177,11 @@ ADDRESS      REQUESTS  DROPPED  KEYEXCHANGES  INTERVAL  LAST
 2001:db8::7  1         -        -             -         -
 2 of the 345 clients that the time daemon remembers; --limit shows more
 `},
+		{"cut", "clients", api.Clients{Known: 65536, More: true, Clients: []api.Client{{Address: "192.0.2.7", Requests: 1}}}, 0, `
+ADDRESS    REQUESTS  DROPPED  KEYEXCHANGES  INTERVAL  LAST
+192.0.2.7  1         -        -             -         -
+1 of more than 65536 clients that the time daemon remembers: its list is longer than what is read of it
+`},
 		{"none", "clients", api.Clients{Clients: []api.Client{}}, 0, `
 the time daemon next door remembers no client
 `},
@@ -258,7 +264,7 @@ func TestNothingOfTheDaemonsReachesTheTerminalRaw(t *testing.T) {
 	for _, text := range []string{evil, long} {
 		for command, answer := range map[string]any{
 			"status": api.Status{
-				Version: text, Clock: api.Tracking{Source: text, Synchronised: true, ReferenceID: text}, Neighbour: api.Neighbour{Name: text, Problem: text},
+				Version: text, Clock: api.Tracking{Source: text, Synchronised: true, ReferenceID: text}, Neighbour: api.Neighbour{Name: text, Via: text, Problem: text},
 				Rings:   []api.Ring{{Name: text, Dialect: text, Owner: text, Problem: text, Keys: []api.Key{{State: "current", Fingerprint: text}}}},
 				Targets: []api.Target{{ID: text, Reason: text}}, Problems: []string{text},
 			},

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net/netip"
 
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/internal/keyring"
@@ -19,16 +18,18 @@ type reader struct {
 	server string            // where it serves time; config.None: nobody is asked
 }
 
-// readerOf is nil for a ring whose keys nobody else reads, or that somebody else rotates.
-func readerOf(c *config.KeyRing) keyring.Neighbour {
-	if c.NeighbourFile == "" || c.NeighbourServer == "" {
-		return nil
+// readersBehind makes them. nil for a ring whose keys nobody else reads, or that somebody else rotates.
+func readersBehind(door *neighbour.Door) func(c *config.KeyRing) keyring.Neighbour {
+	return func(c *config.KeyRing) keyring.Neighbour {
+		if c.NeighbourFile == "" || c.NeighbourServer == "" {
+			return nil
+		}
+		r := &reader{server: c.NeighbourServer}
+		if c.NeighbourSocket != "" && c.NeighbourSocket != config.None {
+			r.chrony = door.Chrony(c.NeighbourSocket)
+		}
+		return r
 	}
-	r := &reader{server: c.NeighbourServer}
-	if c.NeighbourSocket != "" && c.NeighbourSocket != config.None {
-		r.chrony = neighbour.NewChrony(c.NeighbourSocket, netip.AddrPort{})
-	}
-	return r
 }
 
 // Rekey implements keyring.Neighbour.

@@ -38,7 +38,7 @@ func wire(cfg *config.Config, set *sockets.Set, load func() (*config.Config, err
 		return nil, err
 	}
 	// Keys and certificates are both read before either is complained about.
-	rings, ringErr := keyring.OpenAll(cfg, clock, readerOf, log)
+	rings, ringErr := keyring.OpenAll(cfg, clock, readersBehind(door), log)
 	files, filesErr := certs.OpenFiles(certs.Pairs(cfg), log)
 	if err := errors.Join(ringErr, filesErr); err != nil {
 		return nil, err

@@ -41,6 +41,7 @@ type Status struct {
 // Neighbour is the time daemon next door as it answers now.
 type Neighbour struct {
 	Name       string   `json:"name"`        // chrony, ntpd, ntpsec; empty when none is configured
+	Via        string   `json:"via"`         // how it was asked last, and why not in a better way; empty before the first time
 	Problem    string   `json:"problem"`     // why it does not answer; empty when it does
 	AgeSeconds *float64 `json:"age_seconds"` // of its last good answer; null before the first
 }
@@ -52,7 +53,8 @@ type Sources struct {
 
 // Clients are some of those that ask the daemon next door for time, the busiest first.
 type Clients struct {
-	Known   int      `json:"known"` // how many the daemon remembers
+	Known   int      `json:"known"` // how many the daemon remembers, as far as its list was read
+	More    bool     `json:"more"`  // its list is longer than what is read of it
 	Clients []Client `json:"clients"`
 }
 

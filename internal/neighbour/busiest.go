@@ -11,6 +11,7 @@ import (
 type population struct {
 	known int // how many it remembers
 	kept  []api.Client
+	cut   bool // it remembers more, which were not read
 }
 
 // busiest collects the busiest clients in bounded memory.
@@ -21,11 +22,11 @@ func (b *busiest) add(c api.Client) {
 	b.known++
 	b.kept = append(b.kept, c)
 	if len(b.kept) >= 2*api.MaxClients {
-		b.cut()
+		b.shorten()
 	}
 }
 
-func (b *busiest) cut() {
+func (b *busiest) shorten() {
 	slices.SortFunc(b.kept, func(x, y api.Client) int {
 		return cmp.Or(cmp.Compare(y.Requests, x.Requests), cmp.Compare(x.Address, y.Address))
 	})
@@ -34,11 +35,11 @@ func (b *busiest) cut() {
 
 // all is what was collected, sorted.
 func (b *busiest) all() population {
-	b.cut()
+	b.shorten()
 	return b.population
 }
 
 // first are at most limit of them.
 func (p population) first(limit int) api.Clients {
-	return api.Clients{Known: p.known, Clients: append([]api.Client{}, p.kept[:max(0, min(limit, len(p.kept)))]...)}
+	return api.Clients{Known: p.known, More: p.cut, Clients: append([]api.Client{}, p.kept[:max(0, min(limit, len(p.kept)))]...)}
 }

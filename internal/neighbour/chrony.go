@@ -10,9 +10,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 	"github.com/ntptsd/ntptsd/protocol/cmdmon"
@@ -25,7 +28,8 @@ const maxSocketPath = 107
 type Chrony struct {
 	socket  string         // its command socket, asked first
 	address netip.AddrPort // where it answers over UDP, asked when the socket cannot be opened; zero: nowhere
-	opened  atomic.Uint64
+	tidy    sync.Once
+	via     atomic.Pointer[string]
 
 	tracking memo[api.Tracking]
 	sources  memo[[]api.Source]
@@ -41,6 +45,14 @@ func NewChrony(socket string, address netip.AddrPort) *Chrony {
 // Name implements Daemon.
 func (c *Chrony) Name() string { return "chrony" }
 
+// Via is how it was asked last; of UDP also why.
+func (c *Chrony) Via() string {
+	if via := c.via.Load(); via != nil {
+		return *via
+	}
+	return ""
+}
+
 // Rekey lets chronyd read its key files again. It says OK whether or not it could. The command socket is needed.
 func (c *Chrony) Rekey(ctx context.Context) error {
 	return c.ask(ctx, false, func(s *session) error {
@@ -55,6 +67,7 @@ func (c *Chrony) ask(ctx context.Context, overUDP bool, f func(*session) error) 
 	s, err := c.openSocket()
 	if err == nil {
 		defer s.close()
+		c.via.Store(&s.where)
 		return s.explain(f(s))
 	}
 	if !overUDP || !c.address.IsValid() {
@@ -66,6 +79,7 @@ func (c *Chrony) ask(ctx context.Context, overUDP bool, f func(*session) error) 
 	}
 	s = &session{Conn: conn, where: "udp " + c.address.String(), attempts: attempts}
 	defer s.close()
+	c.via.Store(new(s.where + ", since " + err.Error()))
 	if failed := s.explain(f(s)); failed != nil {
 		return fmt.Errorf("%w; over UDP: %w", err, failed)
 	}
@@ -75,18 +89,14 @@ func (c *Chrony) ask(ctx context.Context, overUDP bool, f func(*session) error) 
 // openSocket connects to the command socket. chronyd answers to the path of the one who asks, which must lie where chronyd
 // may write: beside its own (and for AppArmor's profile in no folder below that).
 func (c *Chrony) openSocket() (*session, error) {
-	n := c.opened.Add(1)
-	if n == 1 {
-		removeStale(filepath.Dir(c.socket))
-	}
-	path := filepath.Join(filepath.Dir(c.socket), fmt.Sprintf("ntptsd.%d.%d.sock", os.Getpid(), n))
+	c.tidy.Do(func() { removeStale(filepath.Dir(c.socket)) })
+	path := filepath.Join(filepath.Dir(c.socket), fmt.Sprintf("ntptsd.%016x.sock", rand.Uint64()))
 	if len(path) > maxSocketPath || len(c.socket) > maxSocketPath {
 		return nil, fmt.Errorf("chronyd's command socket %s: its path is too long for a socket beside it, which may have %d octets", c.socket, maxSocketPath)
 	}
-	_ = os.Remove(path) // of one that had our process id
 	conn, err := net.DialUnix("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"}, &net.UnixAddr{Name: c.socket, Net: "unixgram"})
 	if err == nil {
-		err = os.Chmod(path, 0o666) // chronyd is another user, as a rule; nobody else enters the folder
+		err = c.letAnswer(path)
 	}
 	if err != nil {
 		if conn != nil {
@@ -96,6 +106,16 @@ func (c *Chrony) openSocket() (*session, error) {
 		return nil, explainSocket(c.socket, err)
 	}
 	return &session{Conn: conn, where: c.socket, path: path, attempts: 1}, nil
+}
+
+// letAnswer lets chronyd write to our socket, if it is another user than we. Nobody else enters the folder; but chronyd owns
+// it, and might put something else under our name: it is the socket that is opened to all, and nothing that the name leads to.
+func (c *Chrony) letAnswer(path string) error {
+	var its unix.Stat_t
+	if err := unix.Stat(c.socket, &its); err != nil || int(its.Uid) == os.Geteuid() {
+		return err
+	}
+	return openToAll(path)
 }
 
 // removeStale removes what a killed ntptsd has left: sockets that nobody is bound to.
@@ -116,7 +136,9 @@ func explainSocket(socket string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("chronyd's command socket %s: permission denied to user %d: only root and chronyd's own user may use it; "+
-			"run ntptsd as that one (user = \"_chrony\" on Debian)", socket, os.Geteuid())
+			"run ntptsd as that one: see ntptsd-neighbours(7)", socket, os.Geteuid())
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("chronyd's command socket %s: its folder is read-only here: let the unit of ntptsd have ReadWritePaths=/run", socket)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("chronyd's command socket %s is not there: chronyd does not run, or has another bindcmdaddress", socket)
 	case errors.Is(err, syscall.ECONNREFUSED):

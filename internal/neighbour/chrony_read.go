@@ -87,7 +87,7 @@ func trackingOf(t cmdmon.Tracking, smoothing *cmdmon.Smoothing, at time.Time) ap
 			a.RefID = [4]byte([]byte(smoothed))
 		}
 	}
-	if !t.ReferenceTime.IsZero() {
+	if t.ReferenceTime.Sub(at).Abs() < era { // of nonsense nothing is told
 		a.ReferenceTime = &updated
 	}
 	a.ReferenceID = ntp.ReferenceID(a.RefID).Text(a.Stratum)
@@ -240,7 +240,8 @@ func (s *session) clients(ctx context.Context) (population, error) {
 	for first := uint32(0); ; {
 		reply, err := s.command(ctx, cmdmon.ClientsCommand, cmdmon.Page{First: first})
 		if ctx.Err() != nil {
-			return population{}, errLong
+			b.cut = true
+			return b.all(), nil
 		}
 		if err != nil {
 			return population{}, err

@@ -2,13 +2,8 @@ package neighbour
 
 import (
 	"encoding/binary"
-	"errors"
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -177,12 +172,12 @@ func TestBadAnswersAreErrors(t *testing.T) {
 		"another type":   {func(_, reply []byte) [][]byte { reply[7] = 200; reply[9] = 0; return [][]byte{reply} }, "not known"},
 		"not authorised": {func(_, reply []byte) [][]byte { reply[9] = 2; return [][]byte{reply} }, "501"},
 		"endless": {func(request, reply []byte) [][]byte {
-			all := make([][]byte, maxForeign/4)
+			all := make([][]byte, maxForeign+1)
 			for i := range all {
 				all[i] = []byte("no answer")
 			}
-			return all
-		}, ""},
+			return append(all, reply)
+		}, "none of 1000 datagrams"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newReplay(t, "4.3")
@@ -191,6 +186,46 @@ func TestBadAnswersAreErrors(t *testing.T) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// A source that goes away while they are read ends the walk; a list that is too long is cut.
+func TestSourcesThatComeAndGo(t *testing.T) {
+	r := newReplay(t, "4.3")
+	many := func(request, reply []byte) [][]byte {
+		if cmdmon.Command(binary.BigEndian.Uint16(request[4:])) == cmdmon.NSources {
+			binary.BigEndian.PutUint32(reply[28:], 1<<31)
+		}
+		if reply == nil { // of an index that there is not
+			reply = cmdmon.Reply{Command: cmdmon.SourceData, Status: cmdmon.NoSuchSource, Sequence: binary.BigEndian.Uint32(request[8:])}.AppendTo(nil)
+		}
+		return [][]byte{reply}
+	}
+	r.instead.Store(&many)
+	if all, err := r.client().Sources(t.Context()); err != nil || len(all) != 6 {
+		t.Errorf("%d sources, %v", len(all), err)
+	}
+	endless := func(request, reply []byte) [][]byte {
+		command := cmdmon.Command(binary.BigEndian.Uint16(request[4:]))
+		if command == cmdmon.SourceData {
+			binary.BigEndian.PutUint32(request[20:], 0)
+			return [][]byte{r.answer(request, false)}
+		}
+		return many(request, reply)
+	}
+	r.instead.Store(&endless)
+	if all, err := r.client().Sources(t.Context()); err != nil || len(all) != maxSources {
+		t.Errorf("%d sources, %v; want %d", len(all), err, maxSources)
+	}
+}
+
+// What no clock says is not told, since it could not be written as JSON.
+func TestNonsenseOfChronyIsNotTold(t *testing.T) {
+	at := time.Now()
+	for _, odd := range []time.Time{{}, time.Unix(1<<40, 0), time.Unix(-1<<40, 0), time.Unix(0, 0).AddDate(12000, 0, 0)} {
+		if a := trackingOf(cmdmon.Tracking{Stratum: 3, ReferenceTime: odd}, &cmdmon.Smoothing{Offset: 1}, at); a.ReferenceTime != nil {
+			t.Errorf("%v: told %v", odd, a.ReferenceTime)
+		}
 	}
 }
 
@@ -204,75 +239,6 @@ func TestEndlessClientsOfChrony(t *testing.T) {
 	}
 	r.instead.Store(&again)
 	if _, err := r.client().Clients(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "does not end") {
-		t.Errorf("%v", err)
-	}
-}
-
-func TestHangingChronyIsTold(t *testing.T) {
-	r := newReplay(t, "4.3")
-	silent := func(_, _ []byte) [][]byte { return nil }
-	r.instead.Store(&silent)
-	c := r.client()
-	if _, err := c.Tracking(t.Context()); err == nil || !strings.Contains(err.Error(), "it hangs, or is stopped") || !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("%v", err)
-	}
-}
-
-// A chronyd that was started anew has another socket under the same name.
-func TestRestartedChronyIsFound(t *testing.T) {
-	r := newReplay(t, "4.3")
-	c := r.client()
-	c.address.Port()
-	if _, err := c.Sources(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r.stop()
-	if err := c.Rekey(t.Context()); err == nil {
-		t.Error("no error while it is away")
-	}
-	r.start()
-	if err := c.Rekey(t.Context()); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestOwnSocketsAreRemoved(t *testing.T) {
-	r := newReplay(t, "4.3")
-	dir := filepath.Dir(r.socket)
-	stale, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "ntptsd.1.1.sock"), Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stale.Close() // Close of a unixgram socket leaves its file
-	live, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "ntptsd.1.2.sock"), Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer live.Close()
-	if _, err := r.client().Tracking(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	left, _ := filepath.Glob(filepath.Join(dir, "*"))
-	if len(left) != 2 { // chronyd's and the one that lives
-		t.Errorf("left: %v", left)
-	}
-}
-
-func TestSocketErrorsSayWhatToDo(t *testing.T) {
-	for _, c := range []struct {
-		err  error
-		want string
-	}{
-		{syscall.EACCES, "run ntptsd as that one"},
-		{syscall.ENOENT, "does not run, or has another bindcmdaddress"},
-		{syscall.ECONNREFUSED, "does not run any more"},
-	} {
-		if text := explainSocket("/run/chrony/chronyd.sock", c.err).Error(); !strings.Contains(text, c.want) {
-			t.Errorf("%v: %s", c.err, text)
-		}
-	}
-	long := "/" + strings.Repeat("x", maxSocketPath) + "/s"
-	if err := NewChrony(long, (&net.UDPAddr{}).AddrPort()).Rekey(t.Context()); err == nil || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("%v", err)
 	}
 }

@@ -49,9 +49,18 @@ func TestClaims(t *testing.T) {
 			"etc/chrony/conf.d/nts.conf": "allow all\nntsservercert /c\n"}, "chrony", "udp [::]:123, tcp [::]:4460"},
 		"chronyd with NTS elsewhere": {map[string]string{chronyd: "", chronyConf: "include /etc/chrony/n*\n",
 			"etc/chrony/nts": "allow\nntsserverkey /k\nntsservercert /c\nntsport 14460\n"}, "chrony", "udp [::]:123, tcp [::]:14460"},
-		"a loop": {map[string]string{chronyd: "", chronyConf: "include /etc/chrony/chrony.conf\nallow\n"}, "chrony", "udp [::]:123"},
-		"NTPsec": {map[string]string{ntpd: "", ntpsecConf: "server x\n"}, "ntpd", "udp [::]:123"},
+		"chronyd with a peer":             {map[string]string{chronyd: "", chronyConf: "peer 192.0.2.9\n"}, "chrony", "udp [::]:123"},
+		"chronyd that broadcasts":         {map[string]string{chronyd: "", chronyConf: "broadcast 60 192.0.2.255\n"}, "chrony", "udp [::]:123"},
+		"chronyd that asks from its port": {map[string]string{chronyd: "", chronyConf: "acquisitionport 123\n"}, "chrony", "udp [::]:123"},
+		"chronyd that asks from another":  {map[string]string{chronyd: "", chronyConf: "acquisitionport 1123\n"}, "chrony", ""},
+		"NTPsec":                          {map[string]string{ntpd: "", ntpsecConf: "server x\n"}, "ntpd", "udp [::]:123"},
 		"NTPsec with NTS": {map[string]string{ntpd: "", ntpsecConf: "nts key /k cert /c enable # now\n"}, "ntpd",
+			"udp [::]:123, tcp [::]:4460"},
+		"NTPsec with NTS in its folder": {map[string]string{ntpd: "", ntpsecConf: "server x\n", "etc/ntpsec/ntp.d/a/nts.conf": "nts enable\n",
+			"etc/ntpsec/ntp.d/README": "nts enable\n"}, "ntpd", "udp [::]:123, tcp [::]:4460"},
+		"NTPsec with NTS in a relative file": {map[string]string{ntpd: "", ntpsecConf: "includefile more\n", "etc/ntpsec/more": "nts enable\n"}, "ntpd",
+			"udp [::]:123, tcp [::]:4460"},
+		"NTPsec with NTS in an included folder": {map[string]string{ntpd: "", ntpsecConf: "includefile \"/srv/ntp\"\n", "srv/ntp/x.conf": "nts enable\n"}, "ntpd",
 			"udp [::]:123, tcp [::]:4460"},
 		"NTPsec as an NTS client": {map[string]string{ntpd: "", ntpsecConf: "server x nts\nnts ca /etc/ssl # enable\n"}, "ntpd", "udp [::]:123"},
 		"classic on an address": {map[string]string{ntpd: "", "etc/ntp.conf": "interface ignore wildcard\ninterface listen 192.0.2.1\n"}, "ntpd",
@@ -79,6 +88,23 @@ func TestWhatCannotBeReadIsTold(t *testing.T) {
 	root := tree(t, map[string]string{"usr/bin/ntp-daemon": "", "etc/ntpd-rs/ntp.toml": "[[server\n"})
 	if _, _, unread := Survey(root); len(unread) != 1 {
 		t.Errorf("%v", unread)
+	}
+}
+
+// What is too much to read may claim anything: that is told.
+func TestCutsAreTold(t *testing.T) {
+	many := map[string]string{"usr/sbin/chronyd": "", "etc/chrony/chrony.conf": "confdir /etc/chrony/conf.d\n"}
+	for i := range maxIncluded + 5 {
+		many[fmt.Sprintf("etc/chrony/conf.d/%d.conf", i)] = "# nothing\n"
+	}
+	for name, files := range map[string]map[string]string{
+		"many files":  many,
+		"a long file": {"usr/sbin/chronyd": "", "etc/chrony/chrony.conf": strings.Repeat("# \n", maxConfiguration/3+1)},
+		"a loop":      {"usr/sbin/ntpd": "", "etc/ntp.conf": "includefile /etc/ntp.conf\n"},
+	} {
+		if _, _, unread := Survey(tree(t, files)); len(unread) != 1 || !strings.Contains(unread[0].Error(), "not read to its end") {
+			t.Errorf("%s: %v", name, unread)
+		}
 	}
 }
 

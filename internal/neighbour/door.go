@@ -27,6 +27,8 @@ type view struct {
 	ntpd   *NTPD
 	daemon Daemon // one of them, or nil
 	where  places
+
+	lacking bool // none was found, though one was looked for
 }
 
 // places are all that the clients are made of.
@@ -58,6 +60,10 @@ func (d *Door) look(cfg *config.Config) *view {
 		v.daemon = v.ntpd
 	case "auto":
 		v.daemon = d.find(v.chrony, v.ntpd)
+		if old := d.seen.Load(); v.daemon == nil && old != nil && old.where == v.where {
+			v.daemon = old.daemon // who is away just now ages, and is not swapped for the kernel
+		}
+		v.lacking = v.daemon == nil
 	}
 	return v
 }
@@ -73,7 +79,7 @@ func (d *Door) find(all ...Daemon) Daemon {
 		}
 		causes = append(causes, one.Name(), err.Error())
 	}
-	d.log.Warn("clock.source = auto: no time daemon answers, so the kernel is asked until the next reload", causes...)
+	d.log.Warn("clock.source = auto: no time daemon answers", causes...)
 	return nil
 }
 
@@ -86,6 +92,25 @@ func (d *Door) Name() string {
 		return n.Name()
 	}
 	return ""
+}
+
+// Via is how it was asked last; see Daemon.
+func (d *Door) Via() string {
+	if n := d.Daemon(); n != nil {
+		return n.Via()
+	}
+	return ""
+}
+
+// Lacking tells that clock.source is auto, and no daemon answered when one was looked for.
+func (d *Door) Lacking() bool { return d.seen.Load().lacking }
+
+// Chrony is the client of the chronyd behind that command socket: the one that everybody has, if it is the one next door.
+func (d *Door) Chrony(socket string) *Chrony {
+	if v := d.seen.Load(); v.where.socket == socket {
+		return v.chrony
+	}
+	return NewChrony(socket, netip.AddrPort{})
 }
 
 // Tracking asks it. ErrNone.

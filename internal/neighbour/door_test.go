@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ntptsd/ntptsd/internal/config"
 )
@@ -34,7 +35,7 @@ func TestAutoLooksAtReloadOnly(t *testing.T) {
 	r.stop()
 	var log bytes.Buffer
 	d := NewDoor(clockOf(r, "auto"), slog.New(slog.NewTextHandler(&log, nil)))
-	if d.Daemon() != nil || !strings.Contains(log.String(), "no time daemon answers") {
+	if d.Daemon() != nil || !d.Lacking() || !strings.Contains(log.String(), "no time daemon answers") {
 		t.Errorf("%v: %s", d.Daemon(), &log)
 	}
 	r.start()
@@ -48,6 +49,12 @@ func TestAutoLooksAtReloadOnly(t *testing.T) {
 	}
 	if commit(); d.Name() != "chrony" {
 		t.Errorf("after a reload: %q", d.Name())
+	}
+	r.stop()
+	time.Sleep(askEvery + nearly) // what was answered before is no answer any more
+	commit, _ = d.Prepare(cfg)
+	if commit(); d.Name() != "chrony" || d.Lacking() {
+		t.Errorf("it was away at a reload, and swapped for %q", d.Name())
 	}
 	found := d.Daemon()
 	commit, _ = d.Prepare(cfg)

@@ -34,7 +34,8 @@ func (m *memo[T]) get(ctx context.Context, within time.Duration, ask func(contex
 		var none T
 		return none, context.Cause(ctx)
 	}
-	left := askEvery - time.Since(m.asked)
+	// A daemon that needs long for an answer has as long a rest.
+	left := max(askEvery-time.Since(m.asked), m.answered.Sub(m.asked)-time.Since(m.answered))
 	switch {
 	case m.asked.IsZero():
 	case left > nearly || m.answered.After(came):

@@ -35,6 +35,30 @@ func TestMemoAsksOnceASecond(t *testing.T) {
 	})
 }
 
+// Who needs long for an answer is left alone as long.
+func TestMemoRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, asked := newMemo[int](), 0
+		get := func() int {
+			n, _ := m.get(t.Context(), time.Minute, func(context.Context) (int, error) {
+				asked++
+				time.Sleep(5 * time.Second)
+				return asked, nil
+			})
+			return n
+		}
+		get()
+		time.Sleep(4900 * time.Millisecond)
+		if get() != 1 {
+			t.Error("asked again without a rest")
+		}
+		time.Sleep(100 * time.Millisecond)
+		if get() != 2 {
+			t.Error("not asked again")
+		}
+	})
+}
+
 // Behind a daemon that hangs nobody waits longer than the first.
 func TestMemoAnswersAllWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -40,13 +40,15 @@ type Daemon interface {
 	Sources(ctx context.Context) ([]api.Source, error)
 	// Clients are at most limit of those that asked the daemon for time, the busiest first.
 	Clients(ctx context.Context, limit int) (api.Clients, error)
+	// Via is how the daemon was asked last, and why not in a better way.
+	Via() string
 }
 
 // unsynchronised is the stratum that says so, RFC 5905 figure 11.
 const unsynchronised = 16
 
-// errLong ends a walk that takes too long.
-var errLong = fmt.Errorf("its list is not whole within %v: it is very long, or does not end", listTimeout)
+// era is half of one of NTP's: no clock was updated longer ago.
+const era = 1 << 31 * time.Second
 
 // errForeign tells that a datagram is not the answer that is waited for.
 var errForeign = errors.New("neighbour: a datagram that answers another question")

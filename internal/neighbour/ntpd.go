@@ -43,6 +43,9 @@ func (n *NTPD) Name() string {
 	return "ntpd"
 }
 
+// Via implements Daemon: there is one way.
+func (n *NTPD) Via() string { return "udp " + n.address.String() }
+
 // ask lets f ask over a fresh socket, whose port stays the same for the nonce of a list of clients.
 func (n *NTPD) ask(f func(*control) error) error {
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(n.address))

@@ -68,6 +68,9 @@ func systemOf(v mode6.Variables, source string, at time.Time) (api.Tracking, err
 	}
 	smear, ok := v.Seconds("leapsmearoffset")
 	t.Smearing = ok && smear != 0
+	if interval, ok := v.Int("leapsmearinterval"); ok && interval > 0 && t.Synchronised {
+		t.Leap = api.LeapNone // who is going to smear a leap second announces none
+	}
 	return t, nil
 }
 
@@ -214,6 +217,7 @@ func (n *NTPD) Clients(ctx context.Context, limit int) (api.Clients, error) {
 }
 
 func (c *control) clients(ctx context.Context) (population, error) {
+	var b busiest
 	w := mode6.NewWalk(mode6.MaxClients)
 	for {
 		q, ok := w.Next(time.Now())
@@ -221,15 +225,16 @@ func (c *control) clients(ctx context.Context) (population, error) {
 			break
 		}
 		data, err := c.attempt(ctx, q, partTimeout)
-		if ctx.Err() != nil {
-			return population{}, errLong
+		if b.cut = ctx.Err() != nil; b.cut {
+			break
 		}
 		w.Answer(data, err)
 	}
-	if err := w.Err(); err != nil && !errors.Is(err, mode6.ErrTooManyClients) {
+	if err := w.Err(); errors.Is(err, mode6.ErrTooManyClients) {
+		b.cut = true
+	} else if err != nil {
 		return population{}, err
 	}
-	var b busiest
 	for _, one := range w.Clients() {
 		if asksForTime(one.Mode) {
 			b.add(mruOf(one, w.Now()))

@@ -168,7 +168,8 @@ func TestSystemVariables(t *testing.T) {
 		"leap=0, stratum=2000, rootdelay=0, rootdisp=1, refid=X":                        func(a api.Tracking) bool { return !a.Synchronised },
 		"leap=-1, stratum=2, rootdelay=0, rootdisp=1, refid=X":                          func(a api.Tracking) bool { return !a.Synchronised },
 		good + ", leapsmearinterval=86400, leapsmearoffset=-250.0":                      func(a api.Tracking) bool { return a.Smearing },
-		good + ", leapsmearinterval=86400, leapsmearoffset=0.0":                         func(a api.Tracking) bool { return !a.Smearing },
+		good + ", leapsmearinterval=86400, leapsmearoffset=0.0":                         func(a api.Tracking) bool { return !a.Smearing && a.Leap == api.LeapNone },
+		good + ", leapsmearinterval=0, leapsmearoffset=0.0":                             func(a api.Tracking) bool { return a.Leap == api.LeapInsert },
 		"refid=\"\x1b[31m\", leap=0, stratum=1, rootdelay=0, rootdisp=1":                func(a api.Tracking) bool { return !strings.Contains(a.ReferenceID, "\x1b") },
 		"leap=0, stratum=2, rootdelay=0, rootdisp=1, refid=10.0.0.1, frequency=nothing": func(a api.Tracking) bool { return a.FrequencyPPM == nil },
 	} {
@@ -201,6 +202,28 @@ func TestSourcesOfNTPD(t *testing.T) {
 		if seen["server"] == 0 || seen["refclock"] == 0 {
 			t.Errorf("%s: %v", daemon, seen)
 		}
+	}
+}
+
+// An association that goes away while they are read is left out.
+func TestSourcesOfNTPDThatComeAndGo(t *testing.T) {
+	n := newNTPD(t, "ntp-4.2.8p15")
+	before, err := n.client().Sources(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var gone atomic.Int32
+	gone.Store(-1)
+	drop := func(q mode6.Request, answer [][]byte) [][]byte {
+		if q.Op != mode6.OpReadVariables || !gone.CompareAndSwap(-1, int32(q.Association)) && int32(q.Association) != gone.Load() {
+			return answer
+		}
+		return [][]byte{mode6.Fragment{Version: 2, Error: true, Op: q.Op, Sequence: q.Sequence, Association: q.Association,
+			Status: uint16(mode6.CodeAssociation) << 8}.AppendTo(nil)}
+	}
+	n.instead.Store(&drop)
+	if after, err := n.client().Sources(t.Context()); err != nil || len(after) != len(before)-1 {
+		t.Errorf("%d sources of %d, %v", len(after), len(before), err)
 	}
 }
 

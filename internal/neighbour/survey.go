@@ -41,8 +41,16 @@ func exists(root, path string) bool {
 	return err == nil
 }
 
+// cut tells that not all was read, so that a port may be claimed that we do not know of.
+func (r *reading) cut(what string, most int) {
+	r.unread = append(r.unread, fmt.Errorf("%s's configuration is not read to its end: more than %d %s", r.daemon, most, what))
+}
+
 func (r *reading) text(path string) string {
 	if r.files++; r.files > maxIncluded {
+		if r.files == maxIncluded+1 {
+			r.cut("files", maxIncluded)
+		}
 		return ""
 	}
 	f, err := os.Open(filepath.Join(r.root, path))
@@ -53,9 +61,12 @@ func (r *reading) text(path string) string {
 		return ""
 	}
 	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxConfiguration))
+	b, err := io.ReadAll(io.LimitReader(f, maxConfiguration+1))
 	if err != nil {
 		r.unread = append(r.unread, err)
+	}
+	if len(b) > maxConfiguration {
+		r.cut("octets in /"+path, maxConfiguration)
 	}
 	return string(b)
 }
@@ -72,6 +83,7 @@ func (r *reading) claim(file, network string, port uint16, addrs ...netip.Addr) 
 // lines gives the words of each line that is no comment; an included file's stand where it is included.
 func (r *reading) lines(path string, depth int, included func(words []string) []string, each func(words []string)) {
 	if depth > maxIncludeDepth {
+		r.cut("files that include each other", maxIncludeDepth)
 		return
 	}
 	for line := range strings.Lines(r.text(path)) {
@@ -95,9 +107,10 @@ func (r *reading) lines(path string, depth int, included func(words []string) []
 	}
 }
 
-// chrony: chronyd is an NTP server only where an allow stands, and serves NTS-KE only with a certificate and a key.
+// chrony: chronyd opens its port for good only where an allow, a peer, a broadcast or that acquisitionport stands, and serves
+// NTS-KE only with a certificate and a key.
 func (r *reading) chrony(path string) {
-	port, ntsPort, serves, files := ntpPort, keyExchangePort, false, 0
+	port, from, ntsPort, serves, files := ntpPort, 0, keyExchangePort, false, 0
 	var addrs []netip.Addr
 	r.lines(path, 0, func(w []string) []string {
 		switch {
@@ -117,8 +130,10 @@ func (r *reading) chrony(path string) {
 			value = w[1]
 		}
 		switch w[0] {
-		case "allow":
+		case "allow", "peer", "broadcast":
 			serves = true
+		case "acquisitionport":
+			from, _ = strconv.Atoi(value)
 		case "port":
 			port, _ = strconv.Atoi(value)
 		case "ntsport":
@@ -131,7 +146,7 @@ func (r *reading) chrony(path string) {
 			}
 		}
 	})
-	if serves && port > 0 && port <= 65535 {
+	if (serves || from == port) && port > 0 && port <= 65535 {
 		r.claim(path, "udp", uint16(port), bothFamilies(addrs)...)
 	}
 	if files > 1 && ntsPort > 0 && ntsPort <= 65535 {
@@ -159,12 +174,13 @@ func (r *reading) ntpd(path string) {
 	wildcard, named, nts := true, true, false
 	addrs := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 	loopbacks := len(addrs)
-	r.lines(path, 0, func(w []string) []string {
+	included := func(w []string) []string {
 		if w[0] == "includefile" && len(w) > 1 {
-			return []string{strings.Trim(w[1], `"`)}
+			return r.ntpdFiles(path, strings.Trim(w[1], `"`))
 		}
 		return nil
-	}, func(w []string) {
+	}
+	each := func(w []string) {
 		switch {
 		case w[0] == "nts" && slices.Contains(w, "enable"):
 			nts = true
@@ -178,7 +194,11 @@ func (r *reading) ntpd(path string) {
 				addrs = append(addrs, a)
 			}
 		}
-	})
+	}
+	r.lines(path, 0, included, each)
+	for _, more := range r.ntpdFiles(path, "ntp.d") { // NTPsec reads that folder, told or not
+		r.lines(strings.TrimPrefix(more, "/"), 1, included, each)
+	}
 	if wildcard || !named || len(addrs) == loopbacks {
 		addrs = nil
 	}
@@ -186,6 +206,25 @@ func (r *reading) ntpd(path string) {
 	if nts {
 		r.claim(path, "tcp", keyExchangePort)
 	}
+}
+
+// ntpdFiles are those that an includefile names: a file, or all that end in .conf in a folder and below. What is relative is
+// so to the file that ntpd reads first.
+func (r *reading) ntpdFiles(first, name string) (files []string) {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join("/", filepath.Dir(first), name)
+	}
+	top := filepath.Join(r.root, name)
+	if info, err := os.Stat(top); err != nil || !info.IsDir() {
+		return []string{name}
+	}
+	_ = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(path, ".conf") && len(files) <= maxIncluded {
+			files = append(files, strings.TrimPrefix(path, filepath.Clean(r.root)))
+		}
+		return nil
+	})
+	return files
 }
 
 // ntpdrs: ntpd-rs listens where its [[server]] and [[nts-ke-server]] tables say.

@@ -22,7 +22,9 @@ type Clock interface {
 
 // Neighbour is the time daemon next door. Safe for concurrent use; asks the daemon at most once a second.
 type Neighbour interface {
-	Name() string // empty if there is none
+	Name() string  // empty if there is none
+	Via() string   // how it was asked last
+	Lacking() bool // one was looked for, and none answered
 	Sources(ctx context.Context) ([]api.Source, error)
 	Clients(ctx context.Context, limit int) (api.Clients, error)
 }
@@ -70,14 +72,14 @@ func (s *Service) status(context.Context, api.Caller, api.None) (api.Status, err
 		Version:   s.version,
 		StartedAt: s.started.UTC(),
 		Clock:     clock,
-		Neighbour: api.Neighbour{Name: s.neighbour.Name()},
+		Neighbour: api.Neighbour{Name: s.neighbour.Name(), Via: s.neighbour.Via()},
 		Rings:     s.rings.View(),
 		Targets:   s.targets.Targets(),
 		Problems:  []string{},
 	}
 	if a.Neighbour.Name != "" {
 		a.Neighbour.Problem = s.clock.Problem()
-		if clock.Source != "" {
+		if clock.Source == a.Neighbour.Name {
 			a.Neighbour.AgeSeconds = &clock.AgeSeconds
 		}
 	}
@@ -91,6 +93,9 @@ func (s *Service) problems(a api.Status) (all []string) {
 		all = append(all, "the clock is not synchronised, and time clients are told so: "+why)
 	} else if p := s.clock.Problem(); p != "" {
 		all = append(all, fmt.Sprintf("the clock cannot be read, and what was read %.0f s ago counts on for a while: %s", a.Clock.AgeSeconds, p))
+	}
+	if s.neighbour.Lacking() {
+		all = append(all, "clock.source is auto, and no time daemon answered when ntptsd started or was reloaded, so the kernel is asked: start the daemon, then ntptsctl reload")
 	}
 	for _, r := range a.Rings {
 		if r.Problem != "" {

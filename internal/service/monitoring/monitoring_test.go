@@ -21,12 +21,15 @@ type world struct {
 	targets      []api.Target
 	err          error
 	limit        int
+	lacking      bool
 }
 
 func (w *world) Tracking() api.Tracking { return w.tracking }
 func (w *world) Problem() string        { return w.problem }
 func (w *world) Why() string            { return w.why }
 func (w *world) Name() string           { return w.name }
+func (w *world) Via() string            { return "udp" }
+func (w *world) Lacking() bool          { return w.lacking }
 func (w *world) View() []api.Ring       { return w.rings }
 func (w *world) Targets() []api.Target  { return w.targets }
 func (w *world) Sources(context.Context) ([]api.Source, error) {
@@ -86,6 +89,7 @@ func TestStatusNamesWhatIsWrong(t *testing.T) {
 		"clock":       {world{why: "chrony says so"}, []string{"the clock is not synchronised, and time clients are told so: chrony says so"}},
 		"hanging": {world{problem: "it hangs", tracking: api.Tracking{AgeSeconds: 3}},
 			[]string{"the clock cannot be read, and what was read 3 s ago counts on for a while: it hangs"}},
+		"auto":   {world{lacking: true}, []string{"clock.source is auto, and no time daemon answered"}},
 		"ring":   {world{rings: []api.Ring{{Name: "x", Problem: "restart ntpd when you can"}}}, []string{"ring x: restart ntpd when you can"}},
 		"drains": {world{targets: []api.Target{{ID: "a", Fit: true}, {ID: "b", Fit: true, Draining: true}}}, []string{"target b drains"}},
 		"none fit": {world{targets: []api.Target{{ID: "a", Reason: "no answer"}}},
@@ -114,6 +118,11 @@ func TestStatusTellsTheNeighbour(t *testing.T) {
 	n, _ := answer["neighbour"].(map[string]any)
 	if err != nil || n["name"] != "ntpsec" || n["problem"] != "it hangs" || n["age_seconds"] != 12.0 {
 		t.Errorf("%v, %v", n, err)
+	}
+	w = &world{name: "chrony", problem: "it is not there", tracking: api.Tracking{Source: "fixed", AgeSeconds: 5}}
+	answer, err = w.call(t, "status", "")
+	if n, _ := answer["neighbour"].(map[string]any); err != nil || n["age_seconds"] != nil || n["via"] != "udp" {
+		t.Errorf("before its first answer: %v, %v", n, err)
 	}
 	w = &world{problem: "adjtimex: forbidden", tracking: api.Tracking{Source: "kernel"}}
 	answer, err = w.call(t, "status", "")
