@@ -12,6 +12,7 @@ import (
 
 	"github.com/ntptsd/ntptsd/internal/durable"
 	"github.com/ntptsd/ntptsd/internal/keyring"
+	"github.com/ntptsd/ntptsd/internal/sockets"
 )
 
 // account is whom to become. nil: whoever started us.
@@ -89,6 +90,21 @@ func lockState(dir string, to *account) (io.Closer, error) {
 		}
 	}
 	return lock, nil
+}
+
+// giveControl makes whom we become the owner of the control socket, and lets the group of those who may read open it: without
+// such a group, or as somebody who is not in it, the group stays that of whom we become.
+func giveControl(set *sockets.Set, to *account) error {
+	uid, gid := -1, -1
+	if to != nil {
+		uid, gid = to.uid, to.gid
+	}
+	if g, err := user.LookupGroup(controlGroup); err == nil {
+		if readers, err := strconv.Atoi(g.Gid); err == nil && set.GiveControl(uid, readers) == nil {
+			return nil
+		}
+	}
+	return set.GiveControl(uid, gid)
 }
 
 // giveAway changes the owner of the lock, which must be nothing but that: a link to somebody's file is not given away.

@@ -49,10 +49,8 @@ func runDaemon(path string) error {
 		return failure{err, exitFailure, log}
 	}
 	defer set.Close() // closes what the services have not closed
-	if to != nil {
-		if err := set.GiveControl(to.uid, to.gid); err != nil {
-			return failure{fmt.Errorf("management.socket: %w", err), exitFailure, log}
-		}
+	if err := giveControl(set, to); err != nil {
+		return failure{fmt.Errorf("management.socket: %w", err), exitFailure, log}
 	}
 	if err := dropRights(to); err != nil {
 		return failure{fmt.Errorf("drop rights: %w", err), exitFailure, log}

@@ -125,6 +125,12 @@ func (d *ntptsd) run() {
 	} else {
 		d.launch()
 	}
+	d.answers()
+}
+
+// answers waits until the daemon does.
+func (d *ntptsd) answers() {
+	d.host.lab.t.Helper()
 	eventually(d.host.lab.t, commandTimeout, func() error {
 		_, err := d.metrics()
 		return err
