@@ -209,3 +209,21 @@ func TestNTSServerForClassicNTPD(t *testing.T) {
 		t.Errorf("%v requests, %v with NTS", all, nts)
 	}
 }
+
+// TestPort123OfChrony gives ntptsd the port that chronyd does not want (port 0): plain clients and those with NTS get chronyd's
+// clock there.
+func TestPort123OfChrony(t *testing.T) {
+	t.Parallel()
+	covers(t, cell{chrony461.String(), asClock, steadily})
+	l, hosts := newLab(t, "", "server", "above", "chrony", "plain")
+	a := newAuthority(l)
+	chrony461.start(hosts[1], "local stratum 3", "allow all")
+	chrony461.start(hosts[0], "server "+hosts[1].v4.String()+" iburst minpoll 4 maxpoll 4", "allow all", "port 0")
+	startNtptsd(hosts[0], settings{pair: a.issue("server", "server.test"), clock: "source = \"chrony\"\n" + neighbours()[0].clock(hosts[0])})
+	client := chrony461.client(hosts[2], a, "server.test nts", 0)
+	eventually(t, syncTimeout, client.synchronised)
+	h, err := hosts[3].plain(hosts[0].v4)
+	if err = following(h, err); err != nil || h.Stratum != 4 {
+		t.Errorf("%+v, %v: want stratum 4, as chronyd's own", h, err)
+	}
+}

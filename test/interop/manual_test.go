@@ -39,6 +39,8 @@ func newManual(h *host, a *authority) manual {
 	l.t.Helper()
 	p, keys := a.issue("server", "server.test"), l.folder("keys")
 	return manual{h, a, strings.NewReplacer("/etc/ntptsd/server.pem", p.cert, "/etc/ntptsd/server.key", p.key,
+		"/etc/chrony/server.pem", p.cert, "/etc/chrony/server.key", p.key,
+		"/etc/ntpsec/cert-chain.pem", p.cert, "/etc/ntpsec/key.pem", p.key,
 		"/var/lib/chrony", keys, "/var/lib/ntpsec", keys, "/var/lib/ntpd-rs", keys,
 		"/run/ntptsd/control.sock", filepath.Join(l.folder(h.name+"-run"), "control.sock"),
 		"192.0.2.1", h.v4.String(), "192.0.2.2", "10.77.0.100"), keys}
