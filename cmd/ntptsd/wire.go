@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -31,7 +32,7 @@ const controlGroup = "ntptsd"
 // wire makes every part, hands each what it needs, and adds those that live. This is the one place that knows them all.
 // load reads the configuration again.
 func wire(cfg *config.Config, set *sockets.Set, load func() (*config.Config, error), level *slog.LevelVar, log *slog.Logger) (*daemon.Daemon, error) {
-	tellTimePort(cfg, set.Time)
+	tellTimeSockets(cfg, set.Time)
 	door := neighbour.NewDoor(cfg, log)
 	clock, err := clockstate.New(cfg, door, log)
 	if err != nil {
@@ -43,7 +44,7 @@ func wire(cfg *config.Config, set *sockets.Set, load func() (*config.Config, err
 	if err := errors.Join(ringErr, filesErr); err != nil {
 		return nil, err
 	}
-	timeServer, err := timeserver.New(cfg, set.Time, rings.Ring(config.DefaultRing), clock, log)
+	timeServer, err := timeserver.New(cfg, set.Time, cookieKeys(cfg, rings), clock, log)
 	if err != nil {
 		return nil, err
 	}
@@ -87,22 +88,28 @@ func wire(cfg *config.Config, set *sockets.Set, load func() (*config.Config, err
 func loadFor(path string, set *sockets.Set) (*config.Config, error) {
 	cfg, err := load(path)
 	if err == nil {
-		tellTimePort(cfg, set.Time)
+		tellTimeSockets(cfg, set.Time)
 	}
 	return cfg, err
 }
 
-// tellTimePort lets key exchange tell the port on which our own time server listens, unless the configuration says what to
-// tell. Only the sockets know it: they may be inherited, or their ports chosen by the kernel.
-func tellTimePort[S interface{ LocalAddr() netip.AddrPort }](cfg *config.Config, listening []S) {
-	const usual = 123 // where clients look anyway
-	x := cfg.KeyExchange
-	if x == nil || x.NTPServer != "" || x.NTPPort != 0 || len(listening) == 0 {
-		return // of another machine's port we know nothing
+// tellTimeSockets lets key exchange tell and probe our own time server where it really listens.
+func tellTimeSockets[S interface{ LocalAddr() netip.AddrPort }](cfg *config.Config, listening []S) {
+	var sockets []netip.AddrPort
+	for _, s := range listening {
+		sockets = append(sockets, s.LocalAddr())
 	}
-	if !slices.ContainsFunc(listening, func(s S) bool { return s.LocalAddr().Port() == usual }) {
-		x.NTPPort = listening[0].LocalAddr().Port()
+	cfg.TimeServedAt(sockets)
+}
+
+// cookieKeys are all rings, the default one first: a target that stands for our own time server may name any, and another
+// one after a reload.
+func cookieKeys(cfg *config.Config, rings *keyring.Rings) []timeserver.Keys {
+	keys := []timeserver.Keys{rings.Ring(config.DefaultRing)}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Rings)) {
+		keys = append(keys, rings.Ring(name))
 	}
+	return keys
 }
 
 func logListening(set *sockets.Set, log *slog.Logger) {

@@ -11,6 +11,7 @@ type socket string
 
 func (s socket) LocalAddr() netip.AddrPort { return netip.MustParseAddrPort(string(s)) }
 
+// What is told and probed of our own time server follows the open sockets, at start and at every reload.
 func TestToldPort(t *testing.T) {
 	const exchange = "[keyexchange]\ncertificate = '/a'\nkey = '/b'\n"
 	for _, c := range []struct {
@@ -31,9 +32,17 @@ func TestToldPort(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if tellTimePort(cfg, c.listening); cfg.KeyExchange.NTPPort != c.want {
+		if tellTimeSockets(cfg, c.listening); cfg.KeyExchange.NTPPort != c.want {
 			t.Errorf("%s\nwith sockets on %v tells port %d, want %d", c.text, c.listening, cfg.KeyExchange.NTPPort, c.want)
 		}
 	}
-	tellTimePort(config.Default(), []socket{"[::]:10123"}) // without key exchange there is nobody to tell
+	cfg, err := config.Parse("test", []byte(exchange+"[[keyexchange.server]]\n[timeserver]\nlisten=['[::]:10123']"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tellTimeSockets(cfg, []socket{"192.0.2.2:11123", "192.0.2.2:11123"}) // one for each worker
+	if s := cfg.KeyExchange.Servers[0]; s.Port != 11123 || s.Probe != "192.0.2.2:11123" {
+		t.Errorf("told is port %d, and probed %s", s.Port, s.Probe)
+	}
+	tellTimeSockets(config.Default(), []socket{"[::]:10123"}) // without key exchange there is nobody to tell
 }

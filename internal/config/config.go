@@ -24,6 +24,8 @@ type Config struct {
 	Monitoring *Monitoring        `toml:"monitoring"`
 	Management *Management        `toml:"management"`
 	Log        Log                `toml:"log"`
+
+	ignored []string // see Ignored
 }
 
 // KeyExchange is the NTS-KE server, RFC 8915 section 4.
@@ -78,18 +80,22 @@ type Target struct {
 	// Name is told to clients as record 6: a name or an address. Default: not told, the host of the key exchange.
 	Name string `toml:"name"`
 	// Port is the UDP port of the time server, told as record 7 unless it is 123. Default 123; without a Name
-	// the port of our own time server.
+	// the port of our own time server's sockets: 123 if one has that, else the first one's.
 	Port uint16 `toml:"port"`
-	// Ring seals the cookies. Default "default".
+	// Ring seals the cookies. Our own time server opens those of every ring. Default "default".
 	Ring string `toml:"ring"`
 	// AEADs narrow what keyexchange.aeads offers to what this target can speak. Default: all that the ring can carry.
 	AEADs []uint16 `toml:"aeads"`
 	// Weight is the share of clients beside the other targets', 1 to 1000. Default 1.
 	Weight int `toml:"weight"`
-	// Family is ipv4 or ipv6 for a target that only clients of that family reach, else any. Default any.
+	// Family is ipv4 or ipv6 for a target that only clients of that family reach, else any: others get it only when there
+	// is none for them. Default any.
 	Family string `toml:"family"`
-	// Probe is ADDRESS:PORT where its health is looked at. Default: Name and Port, or 127.0.0.1 without a Name.
+	// Probe is HOST:PORT where its health is looked at. Default: Name and Port. Without a Name it is where our own time
+	// server listens on Port (loopback, if on all addresses), or else loopback and Port.
 	Probe string `toml:"probe"`
+
+	anyPort, anyProbe bool // not given: TimeServedAt finds them
 }
 
 // Pair is a certificate chain and its private key, both PEM files.
@@ -100,9 +106,11 @@ type Pair struct {
 
 // TimeServer is the NTP and NTS responder on UDP.
 type TimeServer struct {
-	// Listen are the UDP addresses. Default [::]:123 (both families). Restart to change.
+	// Listen are the UDP addresses. Default [::]:123 (both families), but [::]:10123 where clock.source is chrony, ntpd or
+	// auto: port 123 is that daemon's. Restart to change.
 	Listen []netip.AddrPort `toml:"listen"`
-	// Plain answers requests without NTS, too. Default true.
+	// Plain answers requests without NTS, too. Default true, but false where clock.source is chrony, ntpd or auto and no
+	// address has port 123: nobody asks there without NTS.
 	Plain *bool `toml:"plain"`
 	// Freebind opens addresses that the machine does not have yet. Default false. Restart to change.
 	Freebind bool `toml:"freebind"`
@@ -155,8 +163,9 @@ type Clock struct {
 type KeyRing struct {
 	// Dialect decides a cookie's bytes: native, chrony, ntpsec or ntpdrs. Default native.
 	Dialect string `toml:"dialect"`
-	// Owner rotates the keys: ntptsd, or neighbour, whose file is followed. Default ntptsd; with a neighbour-file of ntpsec,
-	// neighbour; ntpdrs has no other. Restart to change.
+	// Owner rotates the keys: ntptsd, or neighbour, whose file is followed: then NeighbourSocket, NeighbourServer, AEAD,
+	// RotateEvery and Keep are not used. Default ntptsd; with a neighbour-file of ntpsec, neighbour; ntpdrs has no other.
+	// Restart to change.
 	Owner string `toml:"owner"`
 	// File is our own, complete record. Default: keys in the state directory, for further rings keys-NAME. Restart to change.
 	File string `toml:"file"`
@@ -164,7 +173,7 @@ type KeyRing struct {
 	// Default: none. Restart to change.
 	NeighbourFile string `toml:"neighbour-file"`
 	// NeighbourFormat is nks0 or nks1 (chrony), ntpsec or ntpdrs. Default: nks0, or nks1 for keys of AEAD 30, or the
-	// dialect's. Followed files may have any format of the dialect.
+	// dialect's. Followed files may have any format of the dialect; of them it tells the AEADs that can be offered.
 	NeighbourFormat string `toml:"neighbour-format"`
 	// NeighbourSocket is the command socket of the chronyd that reads NeighbourFile and is told to (rekey), or none.
 	// Default: clock.chrony-socket. Dialect chrony, owner ntptsd only.

@@ -2,11 +2,9 @@ package config
 
 import (
 	"cmp"
-	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -132,25 +130,27 @@ func (k *KeyRing) derive(c *Config, section, file string, given func(key string)
 	if !given(section + ".aead") {
 		k.AEAD = d.keys[0]
 	}
+	beside := k.NeighbourFile != "" && len(d.formats) > 0
+	if beside && !given(section+".neighbour-format") {
+		k.NeighbourFormat = d.formats[0]
+		if k.AEAD == aes128GCMSIV && slices.Contains(d.formats, "nks1") {
+			k.NeighbourFormat = "nks1" // nks0 takes one AEAD for all, and who reads no other has no AEAD 30
+		}
+	}
+	if k.Owner == ownerNeighbour { // whatever stands there: see Config.Ignored
+		k.AEAD, k.RotateEvery, k.Keep, k.NeighbourSocket, k.NeighbourServer = d.keys[0], d.rotateEvery, d.keep, "", ""
+		return
+	}
 	if !given(section + ".rotate-every") {
 		k.RotateEvery = d.rotateEvery
 	}
 	if !given(section + ".keep") {
 		k.Keep = d.keep
 	}
-	if k.NeighbourFile == "" || len(d.formats) == 0 {
-		return
-	}
-	if !given(section + ".neighbour-format") {
-		k.NeighbourFormat = d.formats[0]
-		if k.AEAD == aes128GCMSIV {
-			k.NeighbourFormat = "nks1" // nks0 takes one AEAD for all, and who reads no other has no AEAD 30
-		}
-	}
-	if k.Owner == ownerNtptsd && !given(section+".neighbour-server") {
+	if beside && !given(section+".neighbour-server") {
 		k.NeighbourServer = loopback(timePort).String()
 	}
-	if k.Owner == ownerNtptsd && k.Dialect == "chrony" && !given(section+".neighbour-socket") {
+	if beside && k.Dialect == "chrony" && !given(section+".neighbour-socket") {
 		k.NeighbourSocket = c.Clock.ChronySocket
 	}
 }
@@ -179,20 +179,7 @@ func (c *Config) deriveKeyExchange(given func(key string) bool) {
 		}
 	}
 	for i := range x.Servers {
-		t := &x.Servers[i]
-		if own := c.TimeServer; t.Name == "" && own != nil && len(own.Listen) > 0 && !given(element("keyexchange.server", i)+".port") {
-			t.Port = own.Listen[0].Port()
-		}
-		if ring, ok := c.Ring(t.Ring); ok && len(t.AEADs) == 0 && !given(element("keyexchange.server", i)+".aeads") {
-			for _, id := range x.AEADs {
-				if slices.Contains(ring.offers(), id) {
-					t.AEADs = append(t.AEADs, id)
-				}
-			}
-		}
-		if t.Probe == "" {
-			t.Probe = net.JoinHostPort(cmp.Or(t.Name, t.here()), strconv.Itoa(int(t.Port)))
-		}
+		c.deriveTarget(&x.Servers[i], element("keyexchange.server", i), given)
 	}
 }
 
@@ -217,21 +204,4 @@ func (c *Config) Ring(name string) (k KeyRing, ok bool) {
 	}
 	k, ok = c.Rings[name]
 	return k, ok
-}
-
-// here is where a target without a name is probed.
-func (t *Target) here() string {
-	if t.Family == "ipv6" {
-		return "::1"
-	}
-	return "127.0.0.1"
-}
-
-// ID is what the target is called in commands, metrics and logs.
-func (t *Target) ID() string {
-	name := cmp.Or(t.Name, "this-host")
-	if t.Port == timePort {
-		return name
-	}
-	return net.JoinHostPort(name, strconv.Itoa(int(t.Port)))
 }

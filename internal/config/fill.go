@@ -186,7 +186,7 @@ func fresh(t reflect.Type) reflect.Value {
 // field finds the field of a key; embedded structs share the table of the one they are in.
 func field(v reflect.Value, key string) (reflect.Value, bool) {
 	for _, f := range reflect.VisibleFields(v.Type()) {
-		if !f.Anonymous && f.Tag.Get("toml") == key {
+		if key != "" && f.Tag.Get("toml") == key { // embedded and private fields have no name
 			return v.FieldByIndex(f.Index), true
 		}
 	}
@@ -196,8 +196,8 @@ func field(v reflect.Value, key string) (reflect.Value, bool) {
 func keys(t reflect.Type) []string {
 	var all []string
 	for _, f := range reflect.VisibleFields(t) {
-		if !f.Anonymous {
-			all = append(all, f.Tag.Get("toml"))
+		if key := f.Tag.Get("toml"); key != "" {
+			all = append(all, key)
 		}
 	}
 	return all

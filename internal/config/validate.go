@@ -55,6 +55,7 @@ func (c *Config) validate(r *report) {
 	}
 	c.Clock.validate(r)
 	c.validateRings(r)
+	c.unused(r)
 	if c.KeyExchange != nil {
 		c.validateTargets(r)
 		c.offer(r)

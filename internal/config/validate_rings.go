@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -37,7 +38,6 @@ func (k *KeyRing) validate(r *report, section string, files map[string]string) {
 	}
 	k.validateNeighbour(r, section, d)
 	if k.Owner == ownerNeighbour {
-		k.followed(r, section)
 		return
 	}
 	if !slices.Contains(d.keys, k.AEAD) {
@@ -55,19 +55,30 @@ func (k *KeyRing) validate(r *report, section string, files map[string]string) {
 
 // alone refuses a file that another key names already.
 func (r *report) alone(key, path string, files map[string]string) {
-	if other, ok := files[path]; ok {
+	clean := filepath.Clean(path)
+	if other, ok := files[clean]; ok {
 		r.add(key, show(path), "is %s already; it needs another place", other)
 		return
 	}
-	files[path] = key
+	files[clean] = key
 }
 
-// followed refuses what the neighbour decides where it owns the keys.
-func (k *KeyRing) followed(r *report, section string) {
-	for _, key := range []string{"rotate-every", "keep", "aead", "neighbour-format", "neighbour-socket", "neighbour-server"} {
-		if full := section + "." + key; r.given(full) {
-			r.add(full, "", "the neighbour, who owns the keys, decides; leave it out, or set owner = %q", ownerNtptsd)
+// Ignored tells of keys that stand in the configuration and change nothing. They are allowed, so that one line,
+// owner = "neighbour" in a later file, gives the keys of a ring back to the neighbour, and its end takes them again.
+func (c *Config) Ignored() []string { return c.ignored }
+
+// unused gathers what is told by Ignored.
+func (c *Config) unused(r *report) {
+	note := func(section string, k KeyRing) {
+		for _, key := range []string{"rotate-every", "keep", "aead", "neighbour-socket", "neighbour-server"} {
+			if full := join(section, key); k.Owner == ownerNeighbour && r.given(full) {
+				c.ignored = append(c.ignored, full+" is not used: the neighbour owns the keys")
+			}
 		}
+	}
+	note("keyring", c.KeyRing)
+	for _, name := range slices.Sorted(maps.Keys(c.Rings)) {
+		note(join("rings", name), c.Rings[name])
 	}
 }
 

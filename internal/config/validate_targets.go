@@ -57,10 +57,10 @@ func (t *Target) validate(r *report, name string) {
 	if addr, err := netip.ParseAddr(t.Name); err == nil && (t.Family == "ipv4" && addr.Is6() || t.Family == "ipv6" && addr.Is4()) {
 		r.add(name+".family", show(t.Family), "is not that of %s", addr)
 	}
-	probed, port, err := net.SplitHostPort(t.Probe)
-	if t.Port == 0 && probed == t.Name {
-		return // made from it
+	if t.anyProbe {
+		return // made from what is checked
 	}
+	probed, port, err := net.SplitHostPort(t.Probe)
 	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 || !host(probed) {
 		r.add(name+".probe", show(t.Probe), "must be HOST:PORT as in \"192.0.2.1:123\"")
 	}

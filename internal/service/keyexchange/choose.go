@@ -3,6 +3,7 @@ package keyexchange
 import (
 	"cmp"
 	"errors"
+	"math/bits"
 	"net/netip"
 	"time"
 
@@ -16,7 +17,6 @@ import (
 var (
 	errNoKey   = errors.New("keyexchange: there is no cookie key")
 	errNoAEAD  = errors.New("keyexchange: no AEAD in common")
-	errNoneFor = errors.New("keyexchange: no target for this address family")
 	errNoneFit = errors.New("keyexchange: no target is fit")
 )
 
@@ -76,30 +76,30 @@ type choice struct {
 }
 
 // choose finds the best target among those that the client can use: RFC 8915 lets us tell it of one. Errors: errNoKey,
-// errNoAEAD, errNoneFor, errNoneFit.
+// errNoAEAD, errNoneFit.
 func (b *board) choose(r *ntske.Request, from netip.Addr, rings Rings, legacyGCMSIV bool) (choice, error) {
 	var best choice
 	var bestRank rank
-	why := errNoneFor
+	why := errNoAEAD
 	network := networkOf(from)
 	for i := range b.places {
 		p := &b.places[i]
-		if !p.reaches(from) {
-			continue
-		}
 		keys := rings.KeySet(p.Ring)
 		if keys == nil {
-			why = errNoKey
+			if why == errNoAEAD {
+				why = errNoKey
+			}
 			continue
 		}
 		id, ok := p.agree(r, keys, legacyGCMSIV)
 		if !ok {
-			if why != errNoKey {
-				why = errNoAEAD
-			}
 			continue
 		}
-		rank := p.rank()
+		if b.strict && p.class > unknown {
+			why = errNoneFit
+			continue
+		}
+		rank := p.rank(from)
 		if len(b.places) > 1 {
 			rank.score = p.score(network)
 		}
@@ -107,39 +107,44 @@ func (b *board) choose(r *ntske.Request, from netip.Addr, rings Rings, legacyGCM
 			best, bestRank = choice{p.target, keys, id}, rank
 		}
 	}
-	switch {
-	case best.target == nil:
+	if best.target == nil {
 		return choice{}, why
-	case b.strict && bestRank.class > unknown:
-		return choice{}, errNoneFit
 	}
 	return best, nil
 }
 
-// rank orders the targets for one client.
+// rank orders the targets for one client, by the first field that differs; the least is the best.
 type rank struct {
-	draining bool
-	class    class
-	distance time.Duration // of clocks that are not fit
-	score    float64
+	unreached int // 1: of the other address family, which a client may have all the same
+	use       int // 0: usable, 1: usable and drains, 2: silent or without the key, 3: that and drains
+	class     class
+	off       int // of clocks that are not fit: how far, in steps
+	score     float64
 }
 
-func (p *place) rank() rank {
-	r := rank{draining: p.draining, class: p.class}
+func (p *place) rank(from netip.Addr) rank {
+	r := rank{class: p.class}
+	if !p.reaches(from) {
+		r.unreached = 1
+	}
+	if p.class > unsynchronised {
+		r.use = 2
+	}
+	if p.draining {
+		r.use++
+	}
 	if p.class == distant || p.class == unsynchronised {
-		r.distance = p.distance()
+		r.off = steps(p.distance())
 	}
 	return r
 }
 
-// compare is negative if r is better than o: whatever drains comes last, then the class decides, among clocks that are not
-// fit the smaller error, and else the client's own order.
+// steps is the binary order of magnitude in milliseconds: what is about the same must not send a client to and fro, or the
+// whole of them to one server.
+func steps(distance time.Duration) int { return bits.Len64(uint64(max(distance.Milliseconds(), 0))) }
+
+// compare is negative if r is better than o. In the end it is the client's own order, by the greater score.
 func (r rank) compare(o rank) int {
-	switch {
-	case r.draining != o.draining && r.draining:
-		return 1
-	case r.draining != o.draining:
-		return -1
-	}
-	return cmp.Or(cmp.Compare(r.class, o.class), cmp.Compare(r.distance, o.distance), cmp.Compare(o.score, r.score))
+	return cmp.Or(cmp.Compare(r.unreached, o.unreached), cmp.Compare(r.use, o.use), cmp.Compare(r.class, o.class),
+		cmp.Compare(r.off, o.off), cmp.Compare(o.score, r.score))
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ntptsd/ntptsd/internal/config"
@@ -122,19 +124,31 @@ func TestWhereAClientIsSent(t *testing.T) {
 		{name: "the least bad of one class", targets: []config.Target{a, b}, health: []health{bound(unsynchronised, 3), bound(unsynchronised, 2)}, want: "b"},
 		{name: "an old error of a silent one does not count", targets: []config.Target{a, b}, health: []health{bound(silent, 3), bound(silent, 2)}, want: "a"},
 		{name: "none knows the key", targets: []config.Target{a, b}, health: []health{is(nak), is(nak)}, want: "a"},
-		{name: "what drains comes last", targets: []config.Target{a, b}, health: []health{drains(is(fit)), is(nak)}, want: "b"},
+		{name: "nearly as bad: the client's own", targets: []config.Target{a, b}, health: []health{bound(unsynchronised, 2.9), bound(unsynchronised, 2.1)}, want: "a"},
+		{name: "what drains comes last", targets: []config.Target{a, b}, health: []health{drains(is(fit)), is(fit)}, want: "b"},
+		{name: "what drains comes after what is usable at all", targets: []config.Target{a, b}, health: []health{drains(is(fit)), is(unsynchronised)}, want: "b"},
+		{name: "what drains comes before a silent one", targets: []config.Target{a, b}, health: []health{is(silent), drains(is(fit))}, want: "b"},
+		{name: "what drains comes before one that does not know the key", targets: []config.Target{a, b}, health: []health{is(nak), drains(is(unsynchronised))}, want: "b"},
+		{name: "of those of no use the one that does not drain", targets: []config.Target{a, b}, health: []health{drains(is(silent)), is(nak)}, want: "b"},
 		{name: "all drain", targets: []config.Target{a, b}, health: []health{drains(is(fit)), drains(is(fit))}, want: "a"},
 		{name: "all drain: the best", targets: []config.Target{a, b}, health: []health{drains(is(silent)), drains(is(fit))}, want: "b"},
 
 		{name: "none fit: an error where asked for", targets: []config.Target{a, b}, health: []health{is(distant), is(silent)}, strict: true, err: errNoneFit},
 		{name: "one fit", targets: []config.Target{a, b}, health: []health{is(silent), is(fit)}, strict: true, want: "b"},
+		{name: "what drains is fit all the same", targets: []config.Target{a, b}, health: []health{is(nak), drains(is(fit))}, strict: true, want: "b"},
+		{name: "who is not fit is no choice", targets: []config.Target{a, b}, health: []health{is(unsynchronised), drains(is(fit))}, strict: true, want: "b"},
+		{name: "no key, and none fit", targets: []config.Target{a, with(b, empty)}, health: []health{is(silent), is(fit)}, strict: true, err: errNoneFit},
 		{name: "unknown is no error", targets: []config.Target{a, b}, health: []health{is(silent), is(unknown)}, strict: true, want: "b"},
 
 		{name: "IPv4 only, asked over IPv6", targets: []config.Target{with(a, v4), b}, health: []health{is(fit), is(silent)}, family: "ipv6", want: "b"},
 		{name: "IPv4 only, asked over IPv4", targets: []config.Target{with(a, v4), b}, health: []health{is(fit), is(fit)}, want: "a"},
 		{name: "IPv6 only, asked over IPv4", targets: []config.Target{with(a, v6), b}, health: []health{is(fit), is(fit)}, want: "b"},
 		{name: "IPv6 only, asked over IPv6", targets: []config.Target{with(a, v6), b}, health: []health{is(fit), is(fit)}, family: "ipv6", want: "a"},
-		{name: "none for the family", targets: []config.Target{with(a, v6), with(b, v6)}, health: []health{is(fit), is(fit)}, err: errNoneFor},
+		{name: "the other family comes last", targets: []config.Target{with(a, v6), b}, health: []health{is(fit), drains(is(nak))}, want: "b"},
+		{name: "none for the family: it may have both", targets: []config.Target{with(a, v6), with(b, v6)}, health: []health{is(fit), is(fit)}, want: "a"},
+		{name: "none for the family: the best", targets: []config.Target{with(a, v6), with(b, v6)}, health: []health{is(silent), is(fit)}, want: "b"},
+		{name: "none fit of the family", targets: []config.Target{with(a, v6), b}, health: []health{is(fit), is(silent)}, strict: true, want: "a"},
+		{name: "no AEAD in the family", targets: []config.Target{with(a, v6), with(b, only(16))}, health: []health{is(fit), is(fit)}, want: "a"},
 
 		{name: "no key here", targets: []config.Target{with(a, empty), b}, health: []health{is(fit), is(nak)}, want: "b"},
 		{name: "no key anywhere", targets: []config.Target{with(a, empty), with(b, empty)}, health: []health{is(fit), is(fit)}, err: errNoKey},
@@ -237,6 +251,24 @@ func TestATargetMovesOnlyItsShare(t *testing.T) {
 	}
 }
 
+// While none is fit, what each says of its error goes up and down, and clients stay nevertheless where they are, by weight.
+func TestTheLeastBadStaysTheSame(t *testing.T) {
+	b := mustBoard(t, targetsOf(config.Target{Name: "a.example", Weight: 3}, config.Target{Name: "b.example"}), nil)
+	var first []string
+	for i := range 30 {
+		for j := range b.places {
+			b.places[j].health = health{class: distant, answer: probe.Exchange{RootDispersion: 1.1 + 0.8*float64((7*i+3*j)%10)/10}}
+		}
+		shares, where := sent(t, b)
+		if first == nil {
+			first = where
+		}
+		if n := len(where); !slices.Equal(where, first) || shares["a.example"] < n*73/100 || shares["a.example"] > n*77/100 {
+			t.Fatalf("after %d probes clients are moved: %v", i, shares)
+		}
+	}
+}
+
 // Another release, another machine or a restart must not send a client elsewhere. These were worked out in Python.
 func TestTheChoiceIsTheSameForEver(t *testing.T) {
 	const want = "cdcbcbbbadbcacbcdacddcccadaabccb"
@@ -330,6 +362,14 @@ func TestTargetsWithoutACommonAEADAreRefused(t *testing.T) {
 	cfg.KeyExchange.Servers[1].AEADs = []uint16{18}
 	if _, err := newTargets(cfg.KeyExchange); err == nil {
 		t.Error("an AEAD that nobody knows is taken")
+	}
+}
+
+// The port of a target without a name can come from our sockets, so that no configuration tells that there are two.
+func TestTwoTargetsOfOneNameAreRefused(t *testing.T) {
+	cfg := targetsOf(config.Target{Port: 10123}, config.Target{Port: 10123})
+	if _, err := newTargets(cfg.KeyExchange); err == nil || !strings.Contains(err.Error(), "another target this-host:10123") {
+		t.Error(err)
 	}
 }
 

@@ -38,6 +38,7 @@ type health struct {
 	reason   string // why it is not fit
 	draining bool
 
+	turn      int             // of the offered AEADs: which one the next probe asks with
 	failures  int             // consecutive ones
 	answer    probe.Exchange  // the last, of interest while hasAnswer
 	hasAnswer bool            //
@@ -52,6 +53,7 @@ func (h health) after(e probe.Exchange, err error, limit time.Duration, at time.
 	h.probed = at
 	if err == nil {
 		h.answer, h.hasAnswer = e, true
+		h.turn++ // and else the same again: what fails with one AEAD fails its clients, whatever others bring
 	}
 	switch result {
 	case fit, unknown:

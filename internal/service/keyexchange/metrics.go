@@ -20,7 +20,7 @@ type metrics struct {
 
 	all []prometheus.Collector
 
-	fit, probes, served *prometheus.Desc // of targets, which come and go: read off the board
+	fit, draining, probes, served *prometheus.Desc // of targets, which come and go: read off the board
 }
 
 func newMetrics(open func() int) *metrics {
@@ -57,6 +57,7 @@ func newMetrics(open func() int) *metrics {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	m.fit = desc("ntptsd_keyexchange_target_fit", "1 while the target is fit, 0 while it is not or not known to be.", "target")
+	m.draining = desc("ntptsd_keyexchange_target_draining", "1 while the target drains: clients are sent to others.", "target")
 	m.probes = desc("ntptsd_keyexchange_target_probes_total", "Probes of the target, by result.", "target", "result")
 	m.served = desc("ntptsd_keyexchange_target_served_total", "Key exchanges whose client was sent to the target.", "target")
 	return m
@@ -88,6 +89,7 @@ func (s *Server) Describe(descs chan<- *prometheus.Desc) {
 		c.Describe(descs)
 	}
 	descs <- m.fit
+	descs <- m.draining
 	descs <- m.probes
 	descs <- m.served
 }
@@ -99,14 +101,18 @@ func (s *Server) Collect(out chan<- prometheus.Metric) {
 		c.Collect(out)
 	}
 	for _, p := range s.named() {
-		isFit := 0.0
-		if p.class == fit {
-			isFit = 1
-		}
-		out <- prometheus.MustNewConstMetric(m.fit, prometheus.GaugeValue, isFit, p.id)
+		out <- prometheus.MustNewConstMetric(m.fit, prometheus.GaugeValue, oneIf(p.class == fit), p.id)
+		out <- prometheus.MustNewConstMetric(m.draining, prometheus.GaugeValue, oneIf(p.draining), p.id)
 		out <- prometheus.MustNewConstMetric(m.served, prometheus.CounterValue, float64(p.served.Load()), p.id)
 		for c := range classes {
 			out <- prometheus.MustNewConstMetric(m.probes, prometheus.CounterValue, float64(p.probes[c]), p.id, c.String())
 		}
 	}
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }

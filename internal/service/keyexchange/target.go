@@ -45,8 +45,13 @@ func newTargets(k *config.KeyExchange) ([]*target, error) {
 		return []*target{only}, nil
 	}
 	var all []*target
+	known := make(map[string]bool)
 	for i, c := range k.Servers {
 		t := &target{Target: c, id: c.ID(), server: c.Name, served: new(atomic.Uint64)}
+		if known[t.id] { // by the ports of our sockets, which no configuration knows
+			return nil, fmt.Errorf("keyexchange.server[%d]: there is another target %s; give each its own name or port", i, t.id)
+		}
+		known[t.id] = true
 		t.digest = sha256.Sum256([]byte(t.id))
 		if c.Port != usualPort {
 			t.port = c.Port
@@ -86,7 +91,7 @@ func (t *target) takesOver(old *target) bool {
 	return t.Probe == old.Probe && t.Ring == old.Ring && t.Family == old.Family
 }
 
-// reaches tells whether a client from there can use the target.
+// reaches tells whether a client from there surely can use the target; if not, it may have the other family, too.
 func (t *target) reaches(from netip.Addr) bool {
 	switch t.Family {
 	case "ipv4":

@@ -31,7 +31,7 @@ func (s *Server) Targets() []api.Target {
 	return all
 }
 
-// Drain makes a target one that no client is sent to while there is another, or ends that. It lasts until the target
+// Drain makes a target one that no client is sent to while there is another of use, or ends that. It lasts until the target
 // leaves the configuration, or ntptsd ends. Its errors are *api.Error. Safe for concurrent use.
 func (s *Server) Drain(id string, drain bool) error {
 	var known []string

@@ -16,7 +16,7 @@ const (
 	BadRequest                   // error 1: malformed
 	TooLarge                     // error 1: longer than the limit, or in too many TLS records
 	Incomplete                   // error 1: no End of Message in time
-	InternalError                // error 2: no usable key, no target for the client's family, no randomness
+	InternalError                // error 2: no usable key, no randomness
 	NoneFit                      // error 2: no target is fit, and that is what the configuration asks for
 
 	// Not answered: something failed on the way.

@@ -32,7 +32,7 @@ func (s *Server) watch(ctx context.Context) {
 		b := s.board.Load()
 		for _, p := range b.places {
 			if p.Probe != "" {
-				probers.Go(func() { s.follow(round, p.target, b) })
+				probers.Go(func() { s.follow(round, p, b) })
 			}
 		}
 		select {
@@ -45,34 +45,40 @@ func (s *Server) watch(ctx context.Context) {
 }
 
 // follow probes one target again and again, not in step with the others.
-func (s *Server) follow(ctx context.Context, t *target, b *board) {
+func (s *Server) follow(ctx context.Context, p place, b *board) {
 	for ctx.Err() == nil {
 		asking, done := context.WithTimeout(ctx, probeTime)
-		e, err := s.ask(asking, t)
+		e, err := s.ask(asking, p)
 		done()
 		if ctx.Err() != nil {
 			return // that we end says nothing of the target
 		}
-		s.learn(t, e, err, b.maxDistance)
+		p.health = s.learn(p.target, e, err, b.maxDistance)
 		pause(ctx, b.probeEvery-b.probeEvery/8+rand.N(b.probeEvery/4))
 	}
 }
 
-func (s *Server) ask(ctx context.Context, t *target) (probe.Exchange, error) {
-	keys := s.rings.KeySet(t.Ring)
+// ask makes one probe, with the AEAD whose turn it is.
+func (s *Server) ask(ctx context.Context, p place) (probe.Exchange, error) {
+	keys := s.rings.KeySet(p.Ring)
 	if keys == nil {
 		return probe.Exchange{}, errNoKey
 	}
 	var room [maxAEADs]aead.ID
-	offered := t.offered(keys, &room)
+	offered := p.offered(keys, &room)
 	if len(offered) == 0 {
-		return probe.Exchange{}, fmt.Errorf("cookies of ring %s carry none of its AEADs; change keyexchange.aeads", t.Ring)
+		return probe.Exchange{}, fmt.Errorf("cookies of ring %s carry none of its AEADs; change keyexchange.aeads", p.Ring)
 	}
-	server, err := t.where(ctx)
+	server, err := p.where(ctx)
 	if err != nil {
 		return probe.Exchange{}, err
 	}
-	return s.prove(ctx, server, keys, offered[0])
+	session := offered[p.turn%len(offered)]
+	e, err := s.prove(ctx, server, keys, session)
+	if err != nil && len(offered) > 1 {
+		err = fmt.Errorf("%w (asked with %v; if it has not got that, leave it out of the target's aeads)", err, session)
+	}
+	return e, err
 }
 
 // where is whom to probe. Of a target that has clients of one family it is an address of that: a name may stand for both.
@@ -93,7 +99,7 @@ func (t *target) where(ctx context.Context) (string, error) {
 }
 
 // learn takes the outcome of a probe onto the board, unless a reload has made it that of a stranger.
-func (s *Server) learn(t *target, e probe.Exchange, err error, limit time.Duration) {
+func (s *Server) learn(t *target, e probe.Exchange, err error, limit time.Duration) (after health) {
 	before, after, ok := s.change(func(p *place) bool { return p.target == t }, func(h health) health {
 		return h.after(e, err, limit, time.Now())
 	})
@@ -104,6 +110,7 @@ func (s *Server) learn(t *target, e probe.Exchange, err error, limit time.Durati
 	case after.class > unknown && before.class <= unknown:
 		s.log.Warn("target is not fit", "target", t.id, "reason", after.reason)
 	}
+	return after
 }
 
 // change replaces the health of one target; the board that others hold stays as it was.

@@ -31,6 +31,8 @@ type watched struct {
 	log   bytes.Buffer
 	says  map[string]outcome // by the address that is probed; who is not in here never answers
 	asked map[string][]time.Time
+	bad   aead.ID   // whose sessions nobody knows
+	aeads []aead.ID // asked with
 }
 
 func (w *watched) Write(b []byte) (int, error) {
@@ -42,9 +44,13 @@ func (w *watched) Write(b []byte) (int, error) {
 func (w *watched) answer(ctx context.Context, server string, s probe.Sealer, session aead.ID) (probe.Exchange, error) {
 	w.mu.Lock()
 	w.asked[server] = append(w.asked[server], time.Now())
+	w.aeads = append(w.aeads, session)
 	o, answers := w.says[server]
+	if session == w.bad {
+		o = strange
+	}
 	w.mu.Unlock()
-	if s == nil || session != 15 {
+	if s == nil || !session.Known() {
 		w.t.Errorf("%s is probed with %v and %v", server, s, session)
 	}
 	if !answers {
@@ -387,8 +393,15 @@ func TestMetricsOfTargets(t *testing.T) {
 			map[string]outcome{"192.0.2.1:123": well(0), "192.0.2.2:123": strange})
 		round()
 		w.board.Load().places[0].served.Add(2)
+		if err := w.Drain("b", true); err != nil {
+			t.Error(err)
+		}
 		w.stop()
 		const fitWant = `
+# HELP ntptsd_keyexchange_target_draining 1 while the target drains: clients are sent to others.
+# TYPE ntptsd_keyexchange_target_draining gauge
+ntptsd_keyexchange_target_draining{target="a"} 0
+ntptsd_keyexchange_target_draining{target="b"} 1
 # HELP ntptsd_keyexchange_target_fit 1 while the target is fit, 0 while it is not or not known to be.
 # TYPE ntptsd_keyexchange_target_fit gauge
 ntptsd_keyexchange_target_fit{target="a"} 1
@@ -412,7 +425,7 @@ ntptsd_keyexchange_target_probes_total{result="unsynchronised",target="b"} 0
 ntptsd_keyexchange_target_served_total{target="a"} 2
 ntptsd_keyexchange_target_served_total{target="b"} 0
 `
-		if err := testutil.CollectAndCompare(w, strings.NewReader(fitWant), "ntptsd_keyexchange_target_fit",
+		if err := testutil.CollectAndCompare(w, strings.NewReader(fitWant), "ntptsd_keyexchange_target_draining", "ntptsd_keyexchange_target_fit",
 			"ntptsd_keyexchange_target_probes_total", "ntptsd_keyexchange_target_served_total"); err != nil {
 			t.Error(err)
 		}

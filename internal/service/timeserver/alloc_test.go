@@ -19,7 +19,10 @@ func TestAllocations(t *testing.T) {
 	keys := newKeySet(t, cookie.Native)
 	limit := config.TimeRateLimit{RateLimit: config.RateLimit{Interval: 1, Burst: 1 << 20}}
 	r := server(t, config.TimeServer{RateLimit: &limit}, keys)
+	other := newKeySet(t, cookie.NTPsec)
+	r.rings = append(r.rings, fixedKeys{other})
 	siv := newClient(t, keys, aead.AESSIVCMAC256)
+	second := newClient(t, other, aead.AESSIVCMAC256)
 	gcm := newClient(t, keys, aead.AES128GCMSIV)
 	bad := newClient(t, keys, aead.AESSIVCMAC256)
 	bad.cookie[len(bad.cookie)-1] ^= 1
@@ -33,6 +36,7 @@ func TestAllocations(t *testing.T) {
 		{"malformed", head(0x26), WrongMode, 0},
 		{"NTS, 1 cookie", siv.request(0), AnsweredNTS, 3},
 		{"NTS, 8 cookies", siv.request(7), AnsweredNTS, 3},
+		{"NTS, another ring", second.request(0), AnsweredNTS, 3},
 		{"NTS, AES-GCM-SIV", gcm.request(0), AnsweredNTS, 4},
 		{"NAK", bad.request(0), AnsweredNAK, 0},
 	} {

@@ -22,7 +22,7 @@ func TestEachOfABatchIsAnsweredOnce(t *testing.T) {
 	}
 	defer set.Close()
 	keys := fixedKeys{newKeySet(t, cookie.Native)}
-	s, err := New(cfg, set.Time, keys, goodClock(), quiet())
+	s, err := New(cfg, set.Time, []Keys{keys}, goodClock(), quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestAnswersDoNotWaitForStrangersCryptography(t *testing.T) {
 			t.Errorf("the answer to the plain request: %d octets, %v", n, err)
 		}
 	}
-	s, err := New(cfg, set.Time, keys, goodClock(), quiet())
+	s, err := New(cfg, set.Time, []Keys{keys}, goodClock(), quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

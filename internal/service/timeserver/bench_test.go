@@ -11,7 +11,7 @@ import (
 
 func BenchmarkRespondPlain(b *testing.B) {
 	keys := newKeySet(b, cookie.Native)
-	r := NewResponder(&config.TimeServer{}, fixedKeys{keys}, goodClock())
+	r := NewResponder(&config.TimeServer{}, []Keys{fixedKeys{keys}}, goodClock())
 	respond(b, r, version4(), AnsweredPlain)
 }
 
@@ -19,7 +19,7 @@ func BenchmarkRespondNTS(b *testing.B) {
 	for _, id := range []aead.ID{aead.AESSIVCMAC256, aead.AES128GCMSIV} {
 		b.Run(id.String(), func(b *testing.B) {
 			keys := newKeySet(b, cookie.Native)
-			r := NewResponder(&config.TimeServer{}, fixedKeys{keys}, goodClock())
+			r := NewResponder(&config.TimeServer{}, []Keys{fixedKeys{keys}}, goodClock())
 			respond(b, r, newClient(b, keys, id).request(0), AnsweredNTS)
 		})
 	}
@@ -29,7 +29,7 @@ func BenchmarkRespondNAK(b *testing.B) {
 	keys := newKeySet(b, cookie.Native)
 	c := newClient(b, keys, aead.AESSIVCMAC256)
 	c.cookie[len(c.cookie)-1] ^= 1
-	respond(b, NewResponder(&config.TimeServer{}, fixedKeys{keys}, goodClock()), c.request(0), AnsweredNAK)
+	respond(b, NewResponder(&config.TimeServer{}, []Keys{fixedKeys{keys}}, goodClock()), c.request(0), AnsweredNAK)
 }
 
 func respond(b *testing.B, r *Responder, request []byte, want Verdict) {

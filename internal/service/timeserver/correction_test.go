@@ -15,7 +15,7 @@ func TestStampsAreInTheNeighboursTime(t *testing.T) {
 	clock.state.Corrected, clock.state.Correction = true, correction
 	clock.state.ReferenceTime = noon.Add(correction).Add(-time.Second) // in the neighbour's time: not in the future
 	keys := newKeySet(t, 1)
-	r := NewResponder(&config.TimeServer{}, fixedKeys{keys}, clock)
+	r := NewResponder(&config.TimeServer{}, []Keys{fixedKeys{keys}}, clock)
 	r.now = func() time.Time { return noon }
 	for name, request := range map[string][]byte{"plain": version4(), "nts": newClient(t, keys, 15).request(0)} {
 		answer, v := r.Respond(nil, request, stranger, noon.Add(-waited))

@@ -18,7 +18,7 @@ var errUnusable = errors.New("timeserver: cookie or authenticator does not open"
 // answerNTS answers a request with a cookie. All that takes long is done before the header and its timestamp are made;
 // only the authenticator, which covers them, comes after.
 func (r *Responder) answerNTS(reply []byte, q *question, n *nts.Request) ([]byte, Verdict) {
-	keys := r.keys.KeySet()
+	keys := r.ringOf(n.Cookie)
 	cookies, err := r.open(keys, n)
 	switch {
 	case err == nil:
@@ -43,9 +43,19 @@ func (r *Responder) answerNTS(reply []byte, q *question, n *nts.Request) ([]byte
 	return nts.AppendAuthenticator(reply, &r.s2c, random[:nonceLen], fields, len(q.packet)), AnsweredNTS
 }
 
-// open opens the cookie and, with the key from it, the authenticator; it returns how many cookies are asked for.
+// ringOf opens the cookie with the keys of the ring that knows it, which mint the fresh ones, too; nil if none does.
+func (r *Responder) ringOf(cookie []byte) *keyring.KeySet {
+	for _, ring := range r.rings {
+		if keys := ring.KeySet(); keys.Open(&r.session, cookie) == nil {
+			return keys
+		}
+	}
+	return nil
+}
+
+// open opens the authenticator with the key from the cookie; it returns how many cookies are asked for.
 func (r *Responder) open(keys *keyring.KeySet, n *nts.Request) (cookies int, err error) {
-	if keys.Open(&r.session, n.Cookie) != nil || r.c2s.SetKey(r.session.AEAD(), r.session.C2S()) != nil {
+	if keys == nil || r.c2s.SetKey(r.session.AEAD(), r.session.C2S()) != nil {
 		return 0, errUnusable
 	}
 	cookies, err = n.Verify(&r.c2s, r.opened[:])

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ntptsd/ntptsd/internal/config"
+	"github.com/ntptsd/ntptsd/internal/keyring"
 	"github.com/ntptsd/ntptsd/protocol/aead"
 	"github.com/ntptsd/ntptsd/protocol/cookie"
 	"github.com/ntptsd/ntptsd/protocol/ntp"
@@ -41,10 +42,40 @@ func TestNTSIsAnswered(t *testing.T) {
 // A ring whose neighbour has not told its keys yet knows no cookie.
 func TestNoKeysYet(t *testing.T) {
 	r := server(t, config.TimeServer{}, nil)
-	r.keys = fixedKeys{}
+	r.rings = []Keys{fixedKeys{}}
 	c := newClient(t, newKeySet(t, cookie.Native), aead.AESSIVCMAC256)
 	if _, v := ask(r, c.request(0), stranger); v != AnsweredNAK {
 		t.Errorf("verdict %v", v)
+	}
+}
+
+// A time server with several rings opens the cookies of each, and mints the fresh ones for whoever opens those.
+func TestEachRingIsServed(t *testing.T) {
+	first := newKeySet(t, cookie.Native)
+	r := server(t, config.TimeServer{}, first)
+	rings := []*keyring.KeySet{first, nil, newKeySet(t, cookie.Native), newKeySet(t, cookie.Chrony), newKeySet(t, cookie.NTPsec), newKeySet(t, cookie.NTPDRS)}
+	r.rings = nil
+	for _, keys := range rings {
+		r.rings = append(r.rings, fixedKeys{keys})
+	}
+	for i, keys := range rings {
+		if keys == nil {
+			continue // it has none yet
+		}
+		c := newClient(t, keys, aead.AESSIVCMAC256)
+		answer, v := ask(r, c.request(2), stranger)
+		got, err := nts.ParseResponse(answer, c.s2c)
+		if v != AnsweredNTS || err != nil || len(got.Cookies) != 3 {
+			t.Errorf("ring %d: %v with %d cookies, %v", i, v, len(got.Cookies), err)
+		}
+		for _, sealed := range got.Cookies {
+			if err := keys.Open(new(cookie.Session), sealed); err != nil {
+				t.Errorf("ring %d: its fresh cookie does not open: %v", i, err)
+			}
+		}
+	}
+	if _, v := ask(r, newClient(t, newKeySet(t, cookie.Native), aead.AESSIVCMAC256).request(0), stranger); v != AnsweredNAK {
+		t.Errorf("a cookie of no ring: %v", v)
 	}
 }
 
@@ -195,7 +226,7 @@ func TestSessionThatNewKeysCannotCarryIsAnsweredWithoutCookies(t *testing.T) {
 	if err := r.session.Set(aead.AES128GCMSIV, key, key); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.fitting(r.keys.KeySet(), &question{packet: make([]byte, 1000)}, &nts.Request{}); got != 0 {
+	if got := r.fitting(r.rings[0].KeySet(), &question{packet: make([]byte, 1000)}, &nts.Request{}); got != 0 {
 		t.Errorf("%d cookies", got)
 	}
 }

@@ -60,7 +60,7 @@ func server(t testing.TB, c config.TimeServer, keys *keyring.KeySet) *Responder 
 	if keys == nil {
 		keys = newKeySet(t, cookie.Native)
 	}
-	r := NewResponder(&c, fixedKeys{keys}, goodClock())
+	r := NewResponder(&c, []Keys{fixedKeys{keys}}, goodClock())
 	r.now = func() time.Time { return noon }
 	return r
 }
@@ -171,7 +171,7 @@ func (c *client) wantCookies(t *testing.T, r *Responder, request, answer []byte,
 			}
 		}
 		var session cookie.Session
-		if err := r.keys.KeySet().Open(&session, sealed); err != nil || session.AEAD() != c.c2s.ID() {
+		if err := r.rings[0].KeySet().Open(&session, sealed); err != nil || session.AEAD() != c.c2s.ID() {
 			t.Errorf("cookie %d: %v, %v", i, session.AEAD(), err)
 		}
 	}

@@ -27,7 +27,7 @@ const (
 
 // Responder decides what to answer. It holds the scratch memory of one worker, and so serves one goroutine.
 type Responder struct {
-	keys     Keys
+	rings    []Keys // the one with the most cookies first
 	clock    Clock
 	settings *atomic.Pointer[settings]
 	now      func() time.Time
@@ -43,14 +43,14 @@ type Responder struct {
 }
 
 // NewResponder makes a responder without sockets.
-func NewResponder(c *config.TimeServer, keys Keys, clock Clock) *Responder {
+func NewResponder(c *config.TimeServer, rings []Keys, clock Clock) *Responder {
 	s := &atomic.Pointer[settings]{}
 	s.Store(newSettings(c, nil))
-	return newResponder(s, keys, clock)
+	return newResponder(s, rings, clock)
 }
 
-func newResponder(s *atomic.Pointer[settings], keys Keys, clock Clock) *Responder {
-	return &Responder{keys: keys, clock: clock, settings: s, now: time.Now}
+func newResponder(s *atomic.Pointer[settings], rings []Keys, clock Clock) *Responder {
+	return &Responder{rings: rings, clock: clock, settings: s, now: time.Now}
 }
 
 // question is a request on its way to an answer.

@@ -115,7 +115,7 @@ func TestUnsynchronisedClockIsNeverGoodTime(t *testing.T) {
 	clock := goodClock()
 	clock.state.Synchronised, clock.state.Leap = false, ntp.LeapUnknown
 	keys := newKeySet(t, 1)
-	r := NewResponder(&config.TimeServer{}, fixedKeys{keys}, clock)
+	r := NewResponder(&config.TimeServer{}, []Keys{fixedKeys{keys}}, clock)
 	for name, request := range map[string][]byte{"plain": version4(), "nts": newClient(t, keys, 15).request(0)} {
 		answer, _ := ask(r, request, stranger)
 		if h := parse(t, answer); h.Leap != ntp.LeapUnknown || h.Stratum != 0 || h.ReferenceID != (ntp.ReferenceID{}) {

@@ -30,7 +30,8 @@ const (
 	retryAfter = 100 * time.Millisecond
 )
 
-// Keys yields the cookie keys of now. Safe for concurrent use; called once for each NTS request.
+// Keys yields the cookie keys of a ring now; nil while it has none. Safe for concurrent use; called once at the most for
+// each NTS request.
 type Keys interface{ KeySet() *keyring.KeySet }
 
 // Clock yields what is known of the clock. Safe for concurrent use; called once for each request.
@@ -54,8 +55,8 @@ type worker struct {
 	counters  counters
 }
 
-// New makes the service; without a section it has nothing to do.
-func New(cfg *config.Config, conns []*sockets.UDP, keys Keys, clock Clock, log *slog.Logger) (*Server, error) {
+// New makes the service, which opens cookies of all rings; without a section it has nothing to do.
+func New(cfg *config.Config, conns []*sockets.UDP, rings []Keys, clock Clock, log *slog.Logger) (*Server, error) {
 	s := &Server{log: log.With("section", "timeserver"), opened: cfg.TimeServer, metrics: newMetrics()}
 	if cfg.TimeServer == nil {
 		if len(conns) > 0 {
@@ -65,7 +66,7 @@ func New(cfg *config.Config, conns []*sockets.UDP, keys Keys, clock Clock, log *
 	}
 	s.settings.Store(newSettings(cfg.TimeServer, nil))
 	for _, conn := range conns {
-		s.workers = append(s.workers, &worker{conn: conn, responder: newResponder(&s.settings, keys, clock), log: s.log})
+		s.workers = append(s.workers, &worker{conn: conn, responder: newResponder(&s.settings, rings, clock), log: s.log})
 	}
 	return s, nil
 }

@@ -42,7 +42,7 @@ func start(t *testing.T, cfg *config.Config, keys fixedKeys) (*Server, uint16) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(cfg, set.Time, keys, goodClock(), quiet())
+	s, err := New(cfg, set.Time, []Keys{keys}, goodClock(), quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestOwnAndBroadcastDatagramsAreDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer set.Close()
-	s, err := New(cfg, set.Time, fixedKeys{newKeySet(t, cookie.Native)}, goodClock(), quiet())
+	s, err := New(cfg, set.Time, []Keys{fixedKeys{newKeySet(t, cookie.Native)}}, goodClock(), quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestRunEndsWithABrokenSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(cfg, set.Time, fixedKeys{}, goodClock(), quiet())
+	s, err := New(cfg, set.Time, []Keys{fixedKeys{}}, goodClock(), quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestRunEndsWithABrokenSocket(t *testing.T) {
 }
 
 func TestServerWithoutSectionWaits(t *testing.T) {
-	s, err := New(&config.Config{}, nil, fixedKeys{}, goodClock(), quiet())
+	s, err := New(&config.Config{}, nil, []Keys{fixedKeys{}}, goodClock(), quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestReloadTakesEffectAtCommit(t *testing.T) {
 
 func TestReloadRefusesWhatNeedsARestart(t *testing.T) {
 	cfg := listening("127.0.0.1:0")
-	s, err := New(cfg, nil, fixedKeys{}, goodClock(), quiet())
+	s, err := New(cfg, nil, []Keys{fixedKeys{}}, goodClock(), quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +310,7 @@ func TestReadme(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	s, err := New(&config.Config{}, nil, fixedKeys{}, goodClock(), quiet())
+	s, err := New(&config.Config{}, nil, []Keys{fixedKeys{}}, goodClock(), quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
