@@ -143,7 +143,7 @@ func (b *bench) addChronyd(ctx context.Context, plain, secure, ke *group) error 
 	if err != nil {
 		return err
 	}
-	for i, r := range peers.Releases() {
+	for i, r := range []peers.Release{peers.Bookworm(), peers.Trixie()} { // Bullseye is here for ntpd
 		tree, err := peers.Fetch(ctx, dir, r)
 		if err != nil {
 			return err
