@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"syscall"
 )
 
@@ -22,7 +25,8 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 }
 
 // ReplaceFile is WriteFile, but an existing file's mode, owner and group stay what they are: its reader may be another
-// user. It fails rather than lock that reader out.
+// user. Where we may not give it to its owner, we own it if that one still reads it: as root, or in its group. It fails
+// rather than lock a reader out.
 func ReplaceFile(path string, data []byte, mode fs.FileMode) error {
 	a := attributes{mode: mode}
 	switch info, err := os.Lstat(path); {
@@ -116,14 +120,26 @@ func own(f file, a attributes) error {
 	if a.owner == nil {
 		return nil
 	}
-	err := f.Chown(int(a.owner.Uid), int(a.owner.Gid))
-	if errors.Is(err, fs.ErrPermission) && a.mode&0o040 != 0 {
-		err = f.Chown(-1, int(a.owner.Gid)) // its group can still read it
+	uid, gid := a.owner.Uid, a.owner.Gid
+	err := f.Chown(int(uid), int(gid))
+	if errors.Is(err, fs.ErrPermission) && a.mode&0o040 != 0 && (uid == 0 || inGroup(uid, gid)) {
+		err = f.Chown(-1, int(gid))
 	}
 	if err != nil {
-		return fmt.Errorf("keep owner %d and group %d: %w", a.owner.Uid, a.owner.Gid, err)
+		return fmt.Errorf("cannot leave it to its owner, user %d, and group %d, who may be its reader: %w: run as that user, "+
+			"or let it belong to the user that runs this and be readable to a group (mode 0640) that its reader is in", uid, gid, err)
 	}
 	return nil
+}
+
+// inGroup tells whether the user is in the group. A user that is not known is in none.
+func inGroup(uid, gid uint32) bool {
+	u, err := user.LookupId(strconv.FormatUint(uint64(uid), 10))
+	if err != nil {
+		return false
+	}
+	groups, err := u.GroupIds()
+	return err == nil && slices.Contains(groups, strconv.FormatUint(uint64(gid), 10))
 }
 
 // disk is the real filesystem.

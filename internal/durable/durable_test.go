@@ -2,10 +2,14 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -189,14 +193,44 @@ func TestReplaceKeepsOwner(t *testing.T) {
 
 func TestReaderIsNotLockedOut(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
-	for mode, ok := range map[fs.FileMode]bool{0o640: true, 0o600: false} {
-		owner := &syscall.Stat_t{Uid: 4711, Gid: 4712}
-		err := write(&faulty{noChown: true}, path, []byte("x"), attributes{mode: mode, owner: owner})
-		if (err == nil) != ok {
-			t.Errorf("mode %o: %v", mode, err)
+	daemon, err := user.LookupId("1") // is there everywhere
+	if err != nil {
+		t.Skip(err)
+	}
+	group, err := strconv.ParseUint(daemon.Gid, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		uid, gid uint32
+		mode     fs.FileMode
+		ok       bool
+	}{
+		{4711, 4712, 0o600, false},
+		{4711, 4712, 0o640, false}, // an owner who may not be in the group
+		{1, 4712, 0o640, false},    // who is not
+		{1, uint32(group), 0o640, true},
+		{1, uint32(group), 0o600, false},
+		{0, 4712, 0o640, true}, // made by root for the group
+		{0, 4712, 0o600, false},
+	} {
+		const old = "old"
+		if err := os.WriteFile(path, []byte(old), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := write(&faulty{noChown: true}, path, []byte("x"), attributes{mode: tt.mode, owner: &syscall.Stat_t{Uid: tt.uid, Gid: tt.gid}})
+		if (err == nil) != tt.ok || err != nil && !strings.Contains(err.Error(), fmt.Sprintf("user %d", tt.uid)) {
+			t.Errorf("%+v: %v", tt, err)
+		}
+		if tt.ok {
+			wantFile(t, path, "x", tt.mode)
+		} else {
+			wantFile(t, path, old, 0o600)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
 		}
 	}
-	wantFile(t, path, "x", 0o640)
 }
 
 func TestNoSymbolicLinkIsFollowed(t *testing.T) {
