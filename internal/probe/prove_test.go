@@ -165,19 +165,19 @@ func TestProve(t *testing.T) {
 
 // Each attempt has a cookie and a question of its own: whoever lost the first one knows nothing of the second.
 func TestProveAsksAgainAnew(t *testing.T) {
-	var seen []request
+	requests := make(chan request, attempts)
 	k := newKey(t, cookie.NTPsec)
 	server := serve(t, k, func(q request) [][]byte {
-		if seen = append(seen, q); len(seen) == 1 {
+		if requests <- q; len(requests) == 1 {
 			return nil
 		}
 		return [][]byte{q.answer(func(*ntp.Header, []byte, []byte) {})}
 	})
 	e, err := Prove(t.Context(), server, k, aead.AESSIVCMAC512)
-	if err != nil || e.Attempts != 2 || len(seen) != 2 {
-		t.Fatalf("%+v after %d requests: %v", e, len(seen), err)
+	if err != nil || e.Attempts != 2 || len(requests) != 2 {
+		t.Fatalf("%+v after %d requests: %v", e, len(requests), err)
 	}
-	if bytes.Equal(seen[0].id, seen[1].id) || seen[0].header.Origin == seen[1].header.Origin {
+	if first, second := <-requests, <-requests; bytes.Equal(first.id, second.id) || first.header.Origin == second.header.Origin {
 		t.Error("the second attempt repeats the first")
 	}
 }
