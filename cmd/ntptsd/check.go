@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ntptsd/ntptsd/internal/certs"
 	"github.com/ntptsd/ntptsd/internal/clockstate"
 	"github.com/ntptsd/ntptsd/internal/config"
+	"github.com/ntptsd/ntptsd/internal/keyring"
 	"github.com/ntptsd/ntptsd/internal/neighbour"
 )
 
@@ -59,11 +59,11 @@ func checkOutside(cfg *config.Config) (warnings []string, wrong error) {
 		_, err := certs.OpenFiles([]config.Pair{p}, quiet)
 		warnings, wrong = judge(warnings, wrong, err)
 	}
-	f, err := os.Open(cfg.KeyRing.File)
-	if err == nil {
-		f.Close()
+	bearable, ending := keyring.Check(cfg)
+	for _, err := range bearable {
+		warnings = append(warnings, err.Error())
 	}
-	if !errors.Is(err, fs.ErrNotExist) { // the first start makes it
+	for _, err := range ending {
 		warnings, wrong = judge(warnings, wrong, err)
 	}
 	return warnings, wrong
@@ -83,6 +83,7 @@ func remarks(cfg *config.Config) []string {
 	if cfg.Monitoring != nil {
 		all = append(all, "the section [monitoring] is accepted, but this version does not serve it")
 	}
+	all = append(all, cfg.Ignored()...)
 	if cfg.KeyExchange == nil && cfg.TimeServer == nil {
 		all = append(all, "no service is configured; add a section [keyexchange] or [timeserver]")
 	}

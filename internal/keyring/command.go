@@ -6,12 +6,15 @@ import (
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
+	"github.com/ntptsd/ntptsd/internal/config"
 )
 
 // Rotate rotates now. It fails rather than break a promise: ErrUnsynchronised, ErrUnpublished, ErrPromised; ErrFollowed.
+// What proves that the next key is known is the neighbour's answer alone: whoever copies its file to further hosts must have
+// done so, and let them load it, before.
 func (r *Ring) Rotate(ctx context.Context) error {
-	if k, _ := r.toAsk(true); k != nil {
-		r.ask(ctx, k) // what is known of the neighbour may be old
+	if q, _ := r.toAsk(true); q != nil {
+		r.ask(ctx, q) // what is known of the neighbour may be old
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -34,18 +37,21 @@ func (r *Ring) Rotate(ctx context.Context) error {
 	return r.rotate()
 }
 
-// mayMint tells why the next key must not mint yet, though somebody wants it to: nil if whoever reads the neighbour's file
-// has proved to know it or has had it for an interval.
+// mayMint tells why the next key must not mint yet, though somebody wants it to: nil if it has been in the neighbour's file
+// for an interval, or if the neighbour has proved to know it and is next door. One that we cannot tell to read its file
+// (NTPsec, or chronyd without neighbour-socket) may be one of several that read a copy, each in its time.
 func (r *Ring) mayMint(p *policy, set *KeySet) error {
 	switch {
 	case p.neighbour == nil:
 		return nil
 	case r.states.neighbour.on():
 		return fmt.Errorf("%w: %s", ErrUnpublished, r.states.neighbour)
+	case !set.fits():
+		return set.promises()
 	case !r.knows(p):
 		return fmt.Errorf("%w: %s", ErrUnpublished, r.states.unproved)
-	case !r.asks(p) && !set.due(r.at):
-		return fmt.Errorf("%w: the neighbour must know it for %v, until %s; then the keys rotate by themselves",
+	case !set.due(r.at) && (!r.asks(p) || p.socket == "" || p.socket == config.None):
+		return fmt.Errorf("%w: all who read the neighbour's file must have it for %v, until %s; then the keys rotate by themselves",
 			ErrUnpublished, set.interval, set.next().mintFrom.Format(time.RFC3339))
 	}
 	return nil
@@ -67,11 +73,18 @@ func (r *Ring) View() api.Ring {
 		return v
 	}
 	v.RotateEverySeconds = p.interval.Seconds()
-	if set.published && r.knows(p) && !r.states.held.on() {
-		at := set.next().mintFrom
-		v.NextRotation = &at
-	}
+	v.NextRotation = r.nextRotation()
 	return v
+}
+
+// nextRotation is when the next key mints; nil if the neighbour decides, or if something must happen first.
+func (r *Ring) nextRotation() *time.Time {
+	p, set := r.policy.Load(), r.set.Load()
+	if p.follow || set == nil || !set.published || !r.knows(p) || r.states.held.on() || r.states.full.on() {
+		return nil
+	}
+	at := set.next().mintFrom
+	return &at
 }
 
 func (s *KeySet) view() []api.Key {

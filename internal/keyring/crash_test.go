@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -98,7 +99,7 @@ func TestNeighbourThatComesLater(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		w.live(10 * time.Minute)
+		w.wall = w.wall.Add(10 * time.Minute) // off
 		w.mustStart()
 		w.wantNeighbour()
 		w.live(59 * time.Minute)
@@ -163,7 +164,7 @@ func TestNeighbourThatGoes(t *testing.T) {
 	w.wantSteps(ids, 1)
 }
 
-// A full disk at the start is a state; a folder that is not there is the operator's mistake.
+// What fails at a start with a good record is a state, and tried again: a full disk, or a folder that is not there.
 func TestNeighbourFailsAtTheStart(t *testing.T) {
 	w := beside(t, config.KeyRing{Dialect: "chrony"}, "-")
 	w.mustStart()
@@ -183,9 +184,20 @@ func TestNeighbourFailsAtTheStart(t *testing.T) {
 	wantMetric(t, w.ring, "ntptsd_keyring_neighbour_failing", 0)
 
 	w.cfg.KeyRing.NeighbourFile = filepath.Join(t.TempDir(), "missing", "file")
-	if err := w.start(); err == nil {
-		t.Error("starts without a folder for the neighbour's file")
+	w.mustStart()
+	ids := w.ids()
+	w.live(3 * hour)
+	w.wantSteps(ids, 0)
+	if v := w.ring.View(); !strings.Contains(v.Problem, "no such file or directory") || v.NextRotation != nil {
+		t.Errorf("it is said: %+v", v)
 	}
+	if err := os.Mkdir(filepath.Dir(w.cfg.KeyRing.NeighbourFile), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.live(time.Minute)
+	w.wantNeighbour()
+	w.live(hour)
+	w.wantSteps(ids, 1)
 }
 
 func TestLogTellsNoSecret(t *testing.T) {

@@ -37,29 +37,36 @@ func readKeys(path string, limit int64, forbidden fs.FileMode) ([]byte, *syscall
 	return b, info.Sys().(*syscall.Stat_t), err
 }
 
-// loadRecord reads our own file, which nobody else may have read, let alone written.
+// loadRecord reads our own file, which nobody else may have written.
 func loadRecord(path string) (record, error) {
 	us := uint32(os.Geteuid())
-	b, owner, err := readKeys(path, maxRecord, 0o077)
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return record{}, fmt.Errorf("%w: ntptsd runs as user %d: if the keys are its own, run chown %d %s", err, us, us, path)
-	case err != nil:
-		return record{}, err
-	}
-	if owner.Uid != us && owner.Uid != 0 {
+	r, owner, err := readRecord(path)
+	if err == nil && owner.Uid != us && owner.Uid != 0 {
 		return record{}, fmt.Errorf("%s belongs to user %d, and ntptsd runs as user %d: if the keys are its own, "+
 			"run chown %d %s", path, owner.Uid, us, us, path)
+	}
+	return r, err
+}
+
+// readRecord reads it whoever we are; nobody else may have read it.
+func readRecord(path string) (record, *syscall.Stat_t, error) {
+	b, owner, err := readKeys(path, maxRecord, 0o077)
+	if errors.Is(err, fs.ErrPermission) {
+		us := os.Geteuid()
+		err = fmt.Errorf("%w: ntptsd runs as user %d: if the keys are its own, run chown %d %s", err, us, us, path)
+	}
+	if err != nil {
+		return record{}, nil, err
 	}
 	r, err := parseRecord(b)
 	switch {
 	case errors.Is(err, errForeign):
-		return record{}, fmt.Errorf("%s %w: name another path", path, err)
+		err = fmt.Errorf("%s %w: name another path", path, err)
 	case errors.Is(err, errVersion):
-		return record{}, fmt.Errorf("%s %w: run the version that wrote it", path, err)
+		err = fmt.Errorf("%s %w: run the version that wrote it", path, err)
 	case err != nil:
-		return record{}, fmt.Errorf("%s %w: restore it from a backup, or move it away and start again: "+
+		err = fmt.Errorf("%s %w: restore it from a backup, or move it away and start again: "+
 			"with new keys every client repeats its key exchange", path, err)
 	}
-	return r, nil
+	return r, owner, err
 }

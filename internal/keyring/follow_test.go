@@ -251,10 +251,11 @@ var spoil = map[string]func(o *owner) error{
 	"public":                  func(o *owner) error { return os.Chmod(o.path, 0o644) },
 	"in the hands of a group": func(o *owner) error { return os.Chmod(o.path, 0o660) },
 	"unreadable": func(o *owner) error {
-		if os.Geteuid() == 0 {
-			return os.Remove(o.path) // root reads all
+		if os.Geteuid() != 0 {
+			return os.Chmod(o.path, 0)
 		}
-		return os.Chmod(o.path, 0)
+		dir := filepath.Dir(o.path) // root reads all, but not what lies below a file
+		return errors.Join(os.Rename(dir, dir+"-away"), os.WriteFile(dir, nil, 0o600))
 	},
 	"in no folder": func(o *owner) error { return os.Rename(filepath.Dir(o.path), filepath.Dir(o.path)+"-away") },
 	"zeros":        func(o *owner) error { return os.WriteFile(o.path, make([]byte, 84), 0o600) },

@@ -49,12 +49,15 @@ func appendFormat(b []byte, format string, keys []key) []byte {
 }
 
 // toNTPsec is the order of NTPsec: what mints first, then the next key, then the old ones from new to old. ntpd reads
-// ten pairs; an eleventh can only be the oldest of a full file that was adopted.
+// ten pairs; where there are eleven, it is the next key that waits, for nobody has a cookie under it.
 func toNTPsec(keys []key) []key {
 	n := len(keys)
 	ordered := []key{keys[n-2], keys[n-1]}
-	for i := n - 3; i >= 0 && len(ordered) < ntpsecFileKeys; i-- {
-		ordered = append(ordered, keys[i])
+	if n > ntpsecFileKeys {
+		ordered = ordered[:1]
+	}
+	for _, old := range slices.Backward(keys[:n-2]) {
+		ordered = append(ordered, old)
 	}
 	return ordered
 }

@@ -6,7 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	keys, last, next                 prometheus.Gauge
 	held, full, unsaved, unpublished prometheus.Gauge
-	unproved                         prometheus.Gauge
+	unproved, refusing, stopped      prometheus.Gauge
 	rotations, proofs                *prometheus.CounterVec
 
 	rotated, failed, refused, followed prometheus.Counter // of rotations
@@ -21,17 +21,19 @@ func newMetrics(ring string) *metrics {
 	m := &metrics{
 		keys:        gauge("ntptsd_keyring_keys", "Cookie keys that are accepted, the next one included."),
 		last:        gauge("ntptsd_keyring_last_rotation_timestamp_seconds", "When the current cookie key began to mint."),
-		next:        gauge("ntptsd_keyring_next_rotation_timestamp_seconds", "When the next cookie key may begin to mint; 0 if the neighbour rotates."),
+		next:        gauge("ntptsd_keyring_next_rotation_timestamp_seconds", "When the next cookie key may begin to mint; 0 if the neighbour rotates, or if something keeps the keys from rotating."),
 		held:        gauge("ntptsd_keyring_clock_held", "1 while nothing rotates because the clock is not synchronised."),
 		full:        gauge("ntptsd_keyring_promises_held", "1 while nothing rotates because every key is still promised."),
 		unsaved:     gauge("ntptsd_keyring_save_failing", "1 while the key record cannot be saved."),
 		unpublished: gauge("ntptsd_keyring_neighbour_failing", "1 while the neighbour's key file cannot be written or followed."),
 		unproved:    gauge("ntptsd_keyring_unproved", "1 while the neighbour does not prove to know the next cookie key, or cannot be told to read it."),
+		refusing:    gauge("ntptsd_keyring_cookies_refused", "1 while the neighbour does not answer a cookie under the current key: its clients may get no time."),
+		stopped:     gauge("ntptsd_keyring_neighbour_rotation_off", "1 while nobody rotates the cookie keys: they are NTPsec's, and T: 0 in its key file switches its rotation off."),
 		rotations: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ntptsd_keyring_rotations_total",
 			Help:        "Rotations: ok, failed (not saved), refused (a key is still promised), followed (the neighbour's).",
 			ConstLabels: labels}, []string{"result"}),
 		proofs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ntptsd_keyring_proofs_total",
-			Help: "Cookies by which the neighbour was to prove to know the next key: ok, failed.", ConstLabels: labels}, []string{"result"}),
+			Help: "How often the neighbour was to prove by a cookie that it knows the next key: ok, failed.", ConstLabels: labels}, []string{"result"}),
 	}
 	m.rotated = m.rotations.WithLabelValues("ok")
 	m.failed = m.rotations.WithLabelValues("failed")
@@ -44,7 +46,7 @@ func newMetrics(ring string) *metrics {
 
 func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.keys, m.last, m.next, m.held, m.full, m.unsaved, m.unpublished, m.unproved,
-		m.rotations, m.proofs}
+		m.refusing, m.stopped, m.rotations, m.proofs}
 }
 
 func (m *metrics) describe(ch chan<- *prometheus.Desc) {
@@ -74,12 +76,15 @@ func (r *Ring) observe() {
 		m.keys.Set(float64(len(set.keys)))
 		m.last.Set(float64(set.current().mintFrom.UnixMilli()) / 1e3)
 	}
-	if set != nil && !r.policy.Load().follow {
-		m.next.Set(float64(set.next().mintFrom.UnixMilli()) / 1e3)
+	m.next.Set(0)
+	if at := r.nextRotation(); at != nil {
+		m.next.Set(float64(at.UnixMilli()) / 1e3)
 	}
-	m.held.Set(r.states.held.gauge())
-	m.full.Set(r.states.full.gauge())
-	m.unsaved.Set(r.states.saving.gauge())
-	m.unpublished.Set(r.states.neighbour.gauge())
-	m.unproved.Set(r.states.unproved.gauge())
+	m.held.Set(asGauge(r.states.held.on()))
+	m.full.Set(asGauge(r.states.full.on()))
+	m.unsaved.Set(asGauge(r.states.saving.on()))
+	m.unpublished.Set(asGauge(r.states.neighbour.on()))
+	m.unproved.Set(asGauge(r.states.unproved.on()))
+	m.refusing.Set(asGauge(r.states.unproved.message == refused))
+	m.stopped.Set(asGauge(r.states.stopped.on()))
 }

@@ -1,20 +1,18 @@
 package keyring
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/ntptsd/ntptsd/protocol/aead"
 	"github.com/ntptsd/ntptsd/protocol/cookie"
+	"golang.org/x/sys/unix"
 )
-
-// errNotOurs tells that the neighbour's file has keys that the record does not know.
-var errNotOurs = errors.New("holds keys that are not in the record")
 
 // neighbour is the key file of the daemon next door.
 type neighbour struct {
@@ -61,22 +59,12 @@ func (n *neighbour) read() ([]byte, *held, error) {
 	return b, h, nil
 }
 
-// write brings the file up to the set, if it is ours to write and not there yet.
-func (n *neighbour) write(s *KeySet, replace writer) error {
-	old, h, err := n.read()
-	if err != nil {
-		return err
-	}
-	if !s.wrote(h) {
-		return fmt.Errorf("%s.neighbour-file: %s %w, as if the neighbour rotated them itself: it is left alone; "+
-			"stop that (ntsrotate 0 for chronyd), then move the file away", n.section, n.path, errNotOurs)
-	}
-	text := appendFormat(nil, n.format, s.keys)
-	if bytes.Equal(old, text) {
-		return nil
-	}
-	if err := replace(n.path, text, 0o600); err != nil {
-		return fmt.Errorf("%s.neighbour-file: %s: %w", n.section, n.path, err)
+// checkFolder tells whether we can make the file, or a new one in its place.
+func (n *neighbour) checkFolder() error {
+	dir := filepath.Dir(n.path)
+	if err := unix.Faccessat(unix.AT_FDCWD, dir+"/.", unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return fmt.Errorf("%s.neighbour-file: user %d cannot write to the folder %s (%w): correct the path, "+
+			"or run ntptsd as a user who may, such as the neighbour's own", n.section, os.Geteuid(), dir, err)
 	}
 	return nil
 }

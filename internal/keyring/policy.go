@@ -72,12 +72,7 @@ func (p *policy) check() error {
 }
 
 // maxKeep is how many old keys fit beside the current and the next one where the keys must fit.
-func maxKeep(d cookie.Dialect) int {
-	if d == cookie.NTPsec {
-		return ntpsecFileKeys - 2
-	}
-	return maxKeys(d) - 2
-}
+func maxKeep(d cookie.Dialect) int { return fileKeys(d) - 2 }
 
 func (p *policy) checkOwner() error {
 	switch {

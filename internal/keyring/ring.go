@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/config"
@@ -88,8 +86,8 @@ func (r *Ring) open(cfg *config.Config, log *slog.Logger) error {
 	if p.follow {
 		r.seen.unsettled = true
 		r.poll()
-	} else if err = r.meetNeighbour(p); err != nil {
-		return err
+	} else {
+		r.mend()
 	}
 	r.observe()
 	return nil
@@ -117,55 +115,14 @@ func (r *Ring) openRecord(p policy) error {
 	return nil
 }
 
-// meetNeighbour brings its file up to the record, which the first look at a synchronised clock then calls published: a
-// reader may have started with the old file, which the record must know before the file is new. A disk that fails is a
-// state; a file that is not ours, or a folder that we may not write to, is the operator's to clear before we start.
-func (r *Ring) meetNeighbour(p policy) error {
-	if p.neighbour == nil {
-		return nil
-	}
-	err := p.neighbour.write(r.set.Load(), func(path string, data []byte, mode fs.FileMode) error {
-		r.set.Store(r.set.Load().unpublish())
-		if err := r.record(r.set.Load()); err != nil {
-			return err
-		}
-		return r.replaceNeighbour(path, data, mode)
-	})
-	if err != nil && !diskFails(err) {
-		return err
-	}
-	r.states.neighbour.set(r.log, slog.LevelError, err, neighbourBehind)
-	if err != nil {
-		r.set.Store(r.set.Load().unpublish())
-	}
-	return nil
-}
-
-// replaceNeighbour writes the neighbour's file, which has to be asked then. A file that we have to make can be read by
-// nobody else yet.
-func (r *Ring) replaceNeighbour(path string, data []byte, mode fs.FileMode) error {
-	_, missing := os.Lstat(path)
-	err := r.replace(path, data, mode)
-	if err != nil {
-		return err
-	}
-	if errors.Is(missing, fs.ErrNotExist) {
-		r.log.Warn("made the neighbour's key file for this user alone: let the neighbour read it (chgrp to its group, chmod 640), "+
-			"which stays, then let it load the keys", "file", path)
-	}
-	r.unprove()
-	r.announce()
-	return nil
-}
-
-func diskFails(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) ||
-		errors.Is(err, syscall.EIO)
-}
-
 // create makes the first keys of ours and their record; known are those that a neighbour owned until now, or nil. Where a
 // neighbour owns them they come from its file, whenever that appears.
 func (r *Ring) create(p policy, known *KeySet) error {
+	if p.neighbour != nil && !p.follow { // keys that nobody reads would keep us from adopting others
+		if err := p.neighbour.checkFolder(); err != nil {
+			return err
+		}
+	}
 	err := durable.MakeFolder(filepath.Dir(p.file), 0o700)
 	if err != nil {
 		return p.errorf("file", "%w", err)
@@ -239,8 +196,8 @@ func (r *Ring) Run(ctx context.Context) {
 // tend looks, and asks the neighbour if need be.
 func (r *Ring) tend(ctx context.Context) time.Duration {
 	again := r.look()
-	if k, _ := r.toAsk(false); k != nil {
-		r.ask(ctx, k)
+	if q, _ := r.toAsk(false); q != nil {
+		r.ask(ctx, q)
 		again = r.look()
 	}
 	_, wait := r.toAsk(false)

@@ -12,8 +12,9 @@ import (
 	"github.com/ntptsd/ntptsd/protocol/cookie"
 )
 
-// How many keys a ring may hold. chronyd has four slots, all of which its file must fill. ntpd reads ten keys, to which
-// a full file that is adopted adds our next one. The last bounds what forced rotations can pile up, and the search in Open.
+// How many keys a ring may hold. chronyd has four slots, all of which its file must fill. ntpd reads ten keys; a full file
+// that is adopted makes eleven with our next one, which then waits outside the file. The last bounds what forced rotations
+// can pile up, and the search in Open.
 const (
 	chronyKeys     = 4
 	ntpsecFileKeys = 10
@@ -31,6 +32,31 @@ func maxKeys(d cookie.Dialect) int {
 		return ntpsecFileKeys + 1
 	}
 	return nativeMaxKeys
+}
+
+// fileKeys is how many of them a neighbour reads. A step leaves no more.
+func fileKeys(d cookie.Dialect) int {
+	if d == cookie.NTPsec {
+		return ntpsecFileKeys
+	}
+	return maxKeys(d)
+}
+
+// fits tells whether a neighbour's file has room for all keys.
+func (s *KeySet) fits() bool { return len(s.keys) <= fileKeys(s.dialect) }
+
+// newest is the newest key in the neighbour's file: who knows it has read the file of now.
+func (s *KeySet) newest() *key {
+	if s.fits() {
+		return s.next()
+	}
+	return s.current()
+}
+
+// promises is why a set that does not fit must not lose its oldest key.
+func (s *KeySet) promises() error {
+	return fmt.Errorf("%w: dialect %v has room for %d keys, and cookies under %v are promised until %s",
+		ErrPromised, s.dialect, fileKeys(s.dialect), s.keys[0], s.keys[0].acceptUntil.Format(time.RFC3339))
 }
 
 // newKeySet makes the first set of a ring: a current and a next key, and for chrony two old ones that never mint.
@@ -101,9 +127,8 @@ func (s *KeySet) step(at time.Time, fresh key, published bool) (*KeySet, error) 
 	retired.acceptUntil = later(retired.acceptUntil, at.Add(s.interval*time.Duration(s.keep)))
 	n.begin(at)
 	n.dropEnded(at)
-	if limit := maxKeys(s.dialect); len(n.keys) > limit {
-		return nil, fmt.Errorf("%w: dialect %v has room for %d keys, and cookies under %v are promised until %s",
-			ErrPromised, s.dialect, limit, n.keys[0], n.keys[0].acceptUntil.Format(time.RFC3339))
+	if !n.fits() {
+		return nil, n.promises()
 	}
 	return &n, nil
 }

@@ -87,7 +87,7 @@ func TestStepIsRefusedBeyondTheRoom(t *testing.T) {
 			}
 			s = n
 		}
-		if !errors.Is(err, ErrPromised) || len(s.keys) != maxKeys(d) {
+		if !errors.Is(err, ErrPromised) || len(s.keys) != fileKeys(d) {
 			t.Errorf("%v: %d keys, %v", d, len(s.keys), err)
 		}
 	}

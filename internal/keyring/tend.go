@@ -23,17 +23,14 @@ func (r *Ring) look() time.Duration {
 	}
 	r.states.held.set(r.log, slog.LevelInfo, held, "cookie keys neither rotate nor expire until the clock is synchronised")
 	if held != nil {
-		if r.states.neighbour.on() { // its reader wants our keys, whatever the time
-			_ = r.meetNeighbour(*p) // it has been logged
-		}
+		r.mend() // its reader wants our keys, whatever the time
 		return again
 	}
 	r.advance()
-	set := r.adjust()
-	if !set.published {
-		set = r.publish()
-	}
-	var full error
+	r.adjust()
+	full := r.makeRoom()
+	r.mend()
+	set := r.publish()
 	if set.due(r.at) && r.knows(p) {
 		if err := r.rotate(); errors.Is(err, ErrPromised) { // others are counted, and logged when they began
 			full = err
@@ -98,6 +95,7 @@ func (r *Ring) rotate() error {
 	r.metrics.rotated.Inc()
 	r.log.Info("cookie keys rotated", "current", n.current().fingerprint(), "next", n.next().fingerprint(), "keys", len(n.keys))
 	if !n.published {
+		r.mend()
 		r.publish()
 	}
 	return nil
@@ -111,21 +109,4 @@ func (r *Ring) record(set *KeySet) error {
 	r.dirty = err != nil
 	r.states.saving.set(r.log, slog.LevelError, err, "the key record cannot be saved: the old keys go on", "file", p.file)
 	return err
-}
-
-// publish writes the neighbour's file. Only from then on, or from its proof on, does the next key's interval run; until
-// then nothing rotates.
-func (r *Ring) publish() *KeySet {
-	p, set := r.policy.Load(), r.set.Load()
-	if p.neighbour != nil {
-		err := p.neighbour.write(set, r.replaceNeighbour)
-		r.states.neighbour.set(r.log, slog.LevelError, err, neighbourBehind)
-		if err != nil || !r.knows(p) {
-			return set
-		}
-	}
-	set = set.publish(r.at)
-	r.set.Store(set)
-	_ = r.record(set) // if it fails, a crash makes us publish again, later
-	return set
 }

@@ -26,7 +26,7 @@ func TestThereAndBack(t *testing.T) {
 			}
 			daemon := server("604800")
 			eventually(t, commandTimeout, exists(keys))
-			old := c.chrony.client(hosts[1], a, "server.test nts"+asidePort, -2)
+			old := c.chrony.client(hosts[1], a, "server.test nts"+asidePort, 0) // its cookies outlast a restart of the server
 			eventually(t, syncTimeout, old.synchronised)
 
 			daemon.stop()
@@ -34,12 +34,13 @@ func TestThereAndBack(t *testing.T) {
 			exchange := startNtptsd(hosts[0], beside(a.issue("server", "server.test"), "chrony", keys, ring))
 			daemon = server("0")
 			eventually(t, syncTimeout, func() error { return exchange.proved() })
-			newcomer := chrony43.client(hosts[2], a, "server.test nts", -2)
+			newcomer := chrony43.client(hosts[2], a, "server.test nts", 0)
 			eventually(t, syncTimeout, newcomer.synchronised)
 
 			exchange.stop()
 			daemon.stop()
-			exchange.configure(beside(a.issue("server", "server.test"), "chrony", keys, "owner = \"neighbour\""))
+			l.folder("server-ntptsd.d") // beside the configuration, of which nothing else changes
+			l.write("server-ntptsd.d/owner.toml", "keyring.owner = \"neighbour\"\n")
 			exchange.run()
 			server("604800")
 			probed(t, hosts[2], a, "server.test", 15)

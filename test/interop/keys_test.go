@@ -81,8 +81,8 @@ func TestOurKeysNextDoor(t *testing.T) {
 			eventually(t, syncTimeout, client.synchronised)
 			follow(t, keys, rotations, client.synchronised)
 			client.content(t, server, 1)
-			if n := server.counted(unproved, ""); n != 0 {
-				t.Errorf("%s %v", unproved, n)
+			if err := server.unproved(); err != nil {
+				t.Error(err)
 			}
 		})
 	}
@@ -313,12 +313,7 @@ func TestProofFails(t *testing.T) {
 			eventually(t, syncTimeout, client.synchronised)
 			follow(t, keys, 2, client.synchronised)
 			client.content(t, server, 1)
-			eventually(t, syncTimeout, func() error {
-				if n := server.counted(unproved, ""); n != 0 {
-					return fmt.Errorf("%s %v", unproved, n)
-				}
-				return nil
-			})
+			eventually(t, syncTimeout, server.unproved)
 		})
 	}
 }
@@ -370,7 +365,7 @@ func TestTornKeyFile(t *testing.T) {
 		"twice":       append(good[:len(good):len(good)], good...),
 		"hostile":     []byte(strings.Repeat("\x00\xff", 1<<20)),
 		"of NTPsec":   []byte("T: 0\nL: 32\nI: 1\nK: " + strings.Repeat("00", 32) + "\n"),
-		"wrong slots": []byte(strings.Replace(string(good), "\n", "\n00000000 "+strings.Repeat("00", 32)+" 15\n", 2)),
+		"wrong slots": wrongSlots(t, good),
 	}
 	for name, bad := range files {
 		if err := os.WriteFile(keys, bad, 0o600); err != nil { // in place, as no careful writer does
@@ -382,6 +377,99 @@ func TestTornKeyFile(t *testing.T) {
 		}
 		l.replace(keys, good)
 	}
+	const probes = 20
+	stop := restless(t, keys, good)
+	for range probes {
+		if r, err := probe(t, hosts[2], a, "server.test"); err != nil {
+			t.Errorf("while the file changes: %+v, %v", r, err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	stop()
+	l.replace(keys, good)
 	eventually(t, syncTimeout, client.synchronised)
-	client.content(t, server, 1+float64(len(files)))
+	eventually(t, syncTimeout, func() error {
+		if server.counted("ntptsd_keyring_neighbour_failing", "") != 0 {
+			return errors.New("the file is as it was, and cannot be followed")
+		}
+		return nil
+	})
+	client.content(t, server, 1+probes+float64(len(files)))
+}
+
+// wrongSlots is a key file of chronyd with two of its lines in each other's place.
+func wrongSlots(t *testing.T, good []byte) []byte {
+	t.Helper()
+	lines := strings.SplitAfter(string(good), "\n")
+	if len(lines) < 6 {
+		t.Fatalf("%d lines in a key file", len(lines))
+	}
+	lines[2], lines[3] = lines[3], lines[2]
+	return []byte(strings.Join(lines, ""))
+}
+
+// restless replaces a file again and again until it is told to stop, carefully and, as nobody should, in place and torn.
+func restless(t *testing.T, path string, good []byte) (stop func()) {
+	const most = 1 << 20 // times, whatever happens
+	enough, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for n := range most {
+			select {
+			case <-enough:
+				return
+			default:
+			}
+			err := os.WriteFile(path, good[:n%(len(good)-3)], 0o600)
+			if err == nil && n%3 == 0 {
+				err = os.WriteFile(path, good, 0o600)
+			}
+			if err == nil && n%5 == 0 {
+				if err = os.WriteFile(path+"-tmp", good, 0o600); err == nil {
+					err = os.Rename(path+"-tmp", path)
+				}
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	return func() { close(enough); <-ended }
+}
+
+// TestChronydLosesItsKeys starts a chronyd anew without the keys that it has proved to know: its file is gone, or another one
+// is in its memory. Within a minute or so it has them again, and nobody had to do anything.
+func TestChronydLosesItsKeys(t *testing.T) {
+	t.Parallel()
+	covers(t, cell{chrony461.String(), ourKeys, interrupted})
+	l, hosts := newLab(t, "", "server", "client")
+	a := newAuthority(l)
+	dump := l.folder("dump")
+	keys := filepath.Join(dump, "ntskeys")
+	chronyd := chrony461.besideServer(hosts[0], a, dump, "ntsrotate 0")
+	server := startNtptsd(hosts[0], beside(a.issue("server", "server.test"), "chrony", keys, fmt.Sprintf("neighbour-socket = %q", hosts[0].chronySocket())))
+	answers := func() error {
+		_, err := probe(t, hosts[1], a, "server.test")
+		return err
+	}
+	eventually(t, syncTimeout, answers)
+	for name, lose := range map[string]func(){
+		"gone":       func() { os.Remove(keys) },
+		"unreadable": func() { os.Rename(dump, dump+"-away") },
+	} {
+		chronyd.stop()
+		lose()
+		chronyd.launch()
+		if name == "unreadable" { // for a moment
+			eventually(t, commandTimeout, exists(chronyd.socket))
+			os.RemoveAll(dump)
+			if err := os.Rename(dump+"-away", dump); err != nil {
+				t.Fatal(err)
+			}
+		}
+		eventually(t, 90*time.Second, answers)
+		eventually(t, syncTimeout, server.unproved)
+		eventually(t, syncTimeout, exists(keys))
+	}
 }

@@ -1,9 +1,13 @@
 package interop
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -115,4 +119,72 @@ func TestNTPsecServerOpensOurCookies(t *testing.T) {
 	if got, err := n.sessionAEAD(); err != nil || got != "17" {
 		t.Errorf("AEAD %s, %v; want 17", got, err)
 	}
+}
+
+// TestChronydUnderItsOwnUser is what distributions do: chronyd gives up root. An ntptsd of the same user keeps its file
+// readable to it, and can tell it to read. One that root starts has given up root's rights, too: it says so, and makes nothing.
+func TestChronydUnderItsOwnUser(t *testing.T) {
+	const nobody = 65534 // and nogroup
+	t.Parallel()
+	covers(t, cell{chrony461.String(), ourKeys, rotating})
+	l, hosts := newLab(t, "", "server", "client")
+	a := newAuthority(l)
+	dump, own := l.folder("dump"), a.issue("dummy", "dummy.test")
+	keys := filepath.Join(dump, "ntskeys")
+	if err := os.WriteFile(keys, nil, 0o600); err != nil { // empty, to say who may read it
+		t.Fatal(err)
+	}
+	for _, path := range []string{dump, keys, filepath.Dir(hosts[0].chronySocket()), own.cert, own.key} {
+		if err := os.Chown(path, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := besideChrony(hosts[0], a.issue("server", "server.test"), keys, "nks1")
+	root := &ntptsd{host: hosts[0], stateDirectory: filepath.Join(l.dir, "root-state"), socket: filepath.Join(l.dir, "root.sock")}
+	root.configure(s)
+	if out, err := hosts[0].run(program(t, "ntptsd"), "--config", root.file); err == nil || !strings.Contains(out, dump) || !strings.Contains(out, "run ntptsd as") {
+		t.Errorf("ntptsd as root: %v: %s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(root.stateDirectory, "keys")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its record: %v", err)
+	}
+
+	s.user = "nobody"
+	l.allow(s)
+	chrony461.startAs("nobody", hosts[0], "local stratum 1", "allow all", "ntsservercert "+own.cert, "ntsserverkey "+own.key,
+		"ntsdumpdir "+dump, "ntsrotate 0", asidePort)
+	server := startNtptsd(hosts[0], s)
+	client := chrony43.client(hosts[1], a, "server.test nts", -2)
+	eventually(t, syncTimeout, client.synchronised)
+	follow(t, keys, rotations, client.synchronised)
+	client.content(t, server, 1)
+	if err := server.unproved(); err != nil {
+		t.Error(err)
+	}
+	info, err := os.Stat(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Sys().(*syscall.Stat_t); got.Uid != nobody || got.Gid != nobody || info.Mode() != 0o600 {
+		t.Errorf("the file belongs to %d:%d, %v", got.Uid, got.Gid, info.Mode())
+	}
+}
+
+// startAs is start for a chronyd that gives up root.
+func (c chrony) startAs(user string, h *host, lines ...string) *chronyd {
+	h.lab.t.Helper()
+	d := &chronyd{host: h, tree: tree(h.lab.t, c.release), socket: h.chronySocket()}
+	lines = append([]string{"cmdport 0", "bindcmdaddress " + d.socket, "pidfile " + d.socket + ".pid"}, lines...)
+	file := h.lab.write(h.name+"-chrony.conf", strings.Join(lines, "\n")+"\n")
+	d.process = h.start("chronyd", d.tree.Command("usr/sbin/chronyd", "-x", "-d", "-u", user, "-f", file))
+	eventually(h.lab.t, commandTimeout, exists(d.socket))
+	return d
+}
+
+// unproved tells whether the neighbour has yet to prove something.
+func (d *ntptsd) unproved() error {
+	if n := d.counted(unproved, ""); n != 0 {
+		return fmt.Errorf("%s %v", unproved, n)
+	}
+	return nil
 }
