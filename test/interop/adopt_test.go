@@ -9,6 +9,7 @@ import (
 // TestThereAndBack takes over the keys of a chronyd that has rotated them itself, and gives them back, as the manual says.
 // Its client, which chronyd itself had given cookies to, meets no NAK and never exchanges keys again.
 func TestThereAndBack(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		chrony chrony
 		keys   string // of the ring, to fit those that chronyd has made

@@ -134,6 +134,7 @@ func sameClock(t *testing.T, from, server *host, a *authority) error {
 
 // TestClockOfNeighbour lets ntptsd find out what keeps the clock.
 func TestClockOfNeighbour(t *testing.T) {
+	t.Parallel()
 	for _, n := range neighbours() {
 		t.Run(n.name, func(t *testing.T) {
 			t.Parallel()
@@ -162,6 +163,7 @@ func saysSynchronised(t *testing.T, from *host, a *authority, want bool) func() 
 
 // TestNeighbourInterrupted starts ntptsd without its neighbour, then lets that one come, start anew, and hang.
 func TestNeighbourInterrupted(t *testing.T) {
+	t.Parallel()
 	for _, n := range neighbours() {
 		t.Run(n.name, func(t *testing.T) {
 			t.Parallel()

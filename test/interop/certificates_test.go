@@ -10,6 +10,7 @@ import (
 const renewalTimeout = 45 * time.Second // the files are looked at now and then
 
 func TestCertificateReplacedUnderRunningServer(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		renew func(*ntptsd, *authority) pair

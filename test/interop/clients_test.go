@@ -17,6 +17,7 @@ const (
 )
 
 func TestChronyClientSynchronises(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		chrony      chrony
 		keyExchange string
@@ -50,6 +51,7 @@ func TestChronyClientSynchronises(t *testing.T) {
 }
 
 func TestNTPsecClientSynchronises(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ option, aead string }{
 		{"", "15"},
 		{" aead AES_SIV_CMAC_384", "16"},

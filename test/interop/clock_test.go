@@ -39,6 +39,7 @@ func TestClockCannotBeSet(t *testing.T) {
 
 // TestRightsAreDropped starts ntptsd as root, as itself and as another user, and looks at what it keeps while it serves.
 func TestRightsAreDropped(t *testing.T) {
+	t.Parallel()
 	for _, user := range []struct {
 		name string
 		id   int

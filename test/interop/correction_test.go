@@ -32,6 +32,7 @@ func sameTime(t *testing.T, from, server *host, a *authority, differs func(offse
 // TestCorrectedTime lets chronyd, which may not set the clock here, follow a server that it holds for a quarter of a second
 // ahead: its time is not what the system's clock shows. Then it smooths a change of that, of 0.2 s within a minute.
 func TestCorrectedTime(t *testing.T) {
+	t.Parallel()
 	for _, c := range []chrony{chrony43, chrony461} {
 		t.Run(c.version, func(t *testing.T) {
 			t.Parallel()

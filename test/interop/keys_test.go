@@ -56,6 +56,7 @@ func (d *chronyd) content(t *testing.T, keyExchange *ntptsd, exchanges float64) 
 // TestOurKeysNextDoor is the usual way beside chronyd: ntptsd writes its key file, tells it so, and mints with a key only
 // after chronyd has answered a cookie under it.
 func TestOurKeysNextDoor(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		chrony      chrony
 		format      string
@@ -105,6 +106,7 @@ func follow(t *testing.T, file string, times int, check func() error) {
 
 // TestKeysOfChronyNextDoor follows the file of a chronyd that rotates by itself.
 func TestKeysOfChronyNextDoor(t *testing.T) {
+	t.Parallel()
 	for _, c := range []chrony{chrony43, chrony461} {
 		t.Run(c.version, func(t *testing.T) {
 			t.Parallel()
@@ -281,6 +283,7 @@ func TestKeysOfNtpdrsNextDoor(t *testing.T) {
 
 // TestProofFails lets nothing rotate until chronyd has answered a cookie under the next key, and tells why it did not.
 func TestProofFails(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name     string
 		fail     func(*chronyd)

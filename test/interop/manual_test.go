@@ -78,6 +78,7 @@ func (m manual) ntptsd(name string) *ntptsd {
 
 // TestManual follows the examples of ntptsd-neighbours(7), each to a client that synchronises.
 func TestManual(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		daemon func(m manual, above string)

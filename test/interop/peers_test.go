@@ -13,7 +13,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	flag.Parse()
-	flag.Set("test.parallel", "8") // the cases wait for daemons most of their time, so cores do not bound them
+	flag.Set("test.parallel", "16") // the cases wait for daemons most of their time, so cores do not bound them
 	code := m.Run()
 	results.write(os.Stdout)
 	os.Exit(code)

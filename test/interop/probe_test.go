@@ -80,6 +80,7 @@ func probed(t *testing.T, from *host, a *authority, name string, session aead.ID
 }
 
 func TestProbeOfChrony(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		chrony chrony
 		aead   aead.ID

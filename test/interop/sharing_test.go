@@ -31,6 +31,7 @@ func exists(path string) func() error {
 }
 
 func TestChronyServerOpensOurCookies(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name         string
 		server       chrony
