@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"slices"
 
@@ -44,7 +43,7 @@ func wire(cfg *config.Config, set *sockets.Set, load func() (*config.Config, err
 	if err := errors.Join(ringErr, filesErr); err != nil {
 		return nil, err
 	}
-	timeServer, err := timeserver.New(cfg, set.Time, cookieKeys(cfg, rings), clock, log)
+	timeServer, err := timeserver.New(cfg, set.Time, cookieKeys(rings), clock, log)
 	if err != nil {
 		return nil, err
 	}
@@ -102,12 +101,10 @@ func tellTimeSockets[S interface{ LocalAddr() netip.AddrPort }](cfg *config.Conf
 	cfg.TimeServedAt(sockets)
 }
 
-// cookieKeys are all rings, the default one first: a target that stands for our own time server may name any, and another
-// one after a reload.
-func cookieKeys(cfg *config.Config, rings *keyring.Rings) []timeserver.Keys {
-	keys := []timeserver.Keys{rings.Ring(config.DefaultRing)}
-	for _, name := range slices.Sorted(maps.Keys(cfg.Rings)) {
-		keys = append(keys, rings.Ring(name))
+// cookieKeys are all rings: a target that stands for our own time server may name any, and another one after a reload.
+func cookieKeys(rings *keyring.Rings) (keys []timeserver.Keys) {
+	for _, r := range rings.All() {
+		keys = append(keys, r)
 	}
 	return keys
 }

@@ -56,8 +56,14 @@ func ringNames(cfg *config.Config) []string {
 	return append([]string{config.DefaultRing}, slices.Sorted(maps.Keys(cfg.Rings))...)
 }
 
-// Ring finds a ring by its name; nil if there is none. config.DefaultRing is always there.
-func (a *Rings) Ring(name string) *Ring { return a.rings[name] }
+// All are the rings, config.DefaultRing first.
+func (a *Rings) All() []*Ring {
+	all := make([]*Ring, 0, len(a.names))
+	for _, name := range a.names {
+		all = append(all, a.rings[name])
+	}
+	return all
+}
 
 // KeySet is the set of that ring to use for one request: nil if there is no such ring, or it has no keys yet.
 func (a *Rings) KeySet(ring string) *KeySet {
@@ -70,8 +76,8 @@ func (a *Rings) KeySet(ring string) *KeySet {
 // View tells about all rings, never a secret.
 func (a *Rings) View() []api.Ring {
 	all := make([]api.Ring, 0, len(a.names))
-	for _, name := range a.names {
-		all = append(all, a.rings[name].View())
+	for _, r := range a.All() {
+		all = append(all, r.View())
 	}
 	return all
 }

@@ -49,11 +49,11 @@ func TestSeveralRings(t *testing.T) {
 		t.Errorf("rings %s", got)
 	}
 	for name, d := range map[string]cookie.Dialect{"default": cookie.Native, "east": cookie.NTPsec, "west": cookie.Chrony} {
-		if s := all.KeySet(name); s.dialect != d || s != all.Ring(name).KeySet() {
+		if s := all.KeySet(name); s.dialect != d || s != all.rings[name].KeySet() {
 			t.Errorf("%s: %v", name, s)
 		}
 	}
-	if all.Ring("north") != nil || all.KeySet("north") != nil {
+	if all.rings["north"] != nil || all.KeySet("north") != nil {
 		t.Error("there is no such ring")
 	}
 	if err := all.Rotate(t.Context(), "north"); !errors.Is(err, ErrUnknownRing) || !strings.Contains(err.Error(), "default, east, west") {

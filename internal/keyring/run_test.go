@@ -26,7 +26,7 @@ func running(t *testing.T, cfg *config.Config, w *world) (r *Ring, stop func()) 
 	done := make(chan error)
 	go func() { done <- all.Run(ctx) }()
 	synctest.Wait()
-	return all.Ring(config.DefaultRing), func() {
+	return all.rings[config.DefaultRing], func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
