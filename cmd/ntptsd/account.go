@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/ntptsd/ntptsd/internal/access"
 	"github.com/ntptsd/ntptsd/internal/durable"
 	"github.com/ntptsd/ntptsd/internal/keyring"
 	"github.com/ntptsd/ntptsd/internal/sockets"
@@ -99,10 +100,8 @@ func giveControl(set *sockets.Set, to *account) error {
 	if to != nil {
 		uid, gid = to.uid, to.gid
 	}
-	if g, err := user.LookupGroup(controlGroup); err == nil {
-		if readers, err := strconv.Atoi(g.Gid); err == nil && set.GiveControl(uid, readers) == nil {
-			return nil
-		}
+	if readers, ok := access.GroupID(controlGroup); ok && set.GiveControl(uid, int(readers)) == nil {
+		return nil
 	}
 	return set.GiveControl(uid, gid)
 }

@@ -1,6 +1,7 @@
 // Package access judges who may use a service and how often: prefixes that are allowed or denied, a rate per network, the
 // number of connections at once, and who is at the other end of a unix socket. Its memory is fixed when it is made, whatever
-// strangers send, and its answers cost no cryptography. What a refusal means on the wire and how it is counted is left to the service that asks.
+// strangers send, and its answers cost no cryptography. What a refusal means on the wire and how it is counted is left to
+// the service that asks.
 package access
 
 import (

@@ -21,12 +21,20 @@ type SocketPeers struct {
 // dropped: whoever we run as then is admin.
 func NewSocketPeers(group string) *SocketPeers {
 	p := &SocketPeers{own: uint32(os.Geteuid())}
-	if g, err := user.LookupGroup(group); err == nil {
-		if id, err := strconv.ParseUint(g.Gid, 10, 32); err == nil {
-			p.monitors = append(p.monitors, uint32(id))
-		}
+	if id, ok := GroupID(group); ok {
+		p.monitors = append(p.monitors, id)
 	}
 	return p
+}
+
+// GroupID finds a group by its name.
+func GroupID(name string) (id uint32, ok bool) {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(g.Gid, 10, 32)
+	return uint32(n), err == nil
 }
 
 // Role is Admin for root and for our own user, Monitor for the group, else Anonymous, as is everything that is no unix
