@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // The neutral result model: what every time daemon says, in one shape. Units are in the names; what is unknown is null.
 // Offsets are in seconds, positive when the source (the server, the reference) is ahead of the local clock. Times are UTC.
@@ -18,7 +21,7 @@ type Tracking struct {
 	ReferenceTime         *time.Time `json:"reference_time"` // the last update of the clock
 	RootDelaySeconds      float64    `json:"root_delay_seconds"`
 	RootDispersionSeconds float64    `json:"root_dispersion_seconds"` // at ReadAt; grows by 15 ppm
-	ErrorBoundSeconds     float64    `json:"error_bound_seconds"`     // root delay / 2 + root dispersion + what is left to correct
+	ErrorBoundSeconds     float64    `json:"error_bound_seconds"`     // see ErrorBound
 	// OffsetSeconds is what is left to correct: how far true time is ahead of the system's clock, as the daemon sees it.
 	OffsetSeconds *float64 `json:"offset_seconds"`
 	FrequencyPPM  *float64 `json:"frequency_ppm"` // positive: the clock would run fast
@@ -39,6 +42,20 @@ const (
 	LeapDelete         = "delete"
 	LeapUnsynchronised = "unsynchronised"
 )
+
+// LeapWord is the word for a leap indicator, RFC 5905 section 7.3.
+func LeapWord(leap uint8) string {
+	return [...]string{LeapNone, LeapInsert, LeapDelete, LeapUnsynchronised}[leap&3]
+}
+
+// ErrorBound is what ErrorBoundSeconds is made of: root delay / 2, root dispersion, and what is left to correct.
+func (t Tracking) ErrorBound() float64 {
+	bound := t.RootDelaySeconds/2 + t.RootDispersionSeconds
+	if t.OffsetSeconds != nil {
+		bound += math.Abs(*t.OffsetSeconds)
+	}
+	return bound
+}
 
 // Source is a server, peer or reference clock of the daemon.
 type Source struct {

@@ -1,7 +1,6 @@
 package clockstate
 
 import (
-	"math"
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
@@ -52,10 +51,7 @@ func (c *Clock) Tracking() api.Tracking {
 		t.ReferenceTime = new(s.ReferenceTime.UTC())
 	}
 	t.RootDelaySeconds, t.RootDispersionSeconds = s.RootDelay.Seconds(), s.RootDispersionAt(now).Seconds()
-	t.ErrorBoundSeconds = t.RootDelaySeconds/2 + t.RootDispersionSeconds
-	if t.OffsetSeconds != nil {
-		t.ErrorBoundSeconds += math.Abs(*t.OffsetSeconds)
-	}
+	t.ErrorBoundSeconds = t.ErrorBound()
 	t.ReadAt, t.AgeSeconds = s.At.UTC(), max(now.Sub(s.At), 0).Seconds()
 	return t
 }
@@ -64,5 +60,5 @@ func leapWord(s *State, now time.Time) string {
 	if !s.SynchronisedAt(now) {
 		return api.LeapUnsynchronised
 	}
-	return [...]string{api.LeapNone, api.LeapInsert, api.LeapDelete, api.LeapUnsynchronised}[s.leapAt(now)&3]
+	return api.LeapWord(uint8(s.leapAt(now)))
 }

@@ -66,8 +66,8 @@ func trackingOf(t cmdmon.Tracking, smoothing *cmdmon.Smoothing, at time.Time) ap
 		RefID:                 t.ReferenceID,
 		RootDelaySeconds:      t.RootDelay,
 		RootDispersionSeconds: t.RootDispersion,
-		OffsetSeconds:         seconds(t.CurrentCorrection),
-		FrequencyPPM:          seconds(t.Frequency),
+		OffsetSeconds:         new(t.CurrentCorrection),
+		FrequencyPPM:          new(t.Frequency),
 		CorrectionSeconds:     t.CurrentCorrection,
 		ReadAt:                at,
 	}
@@ -91,16 +91,16 @@ func trackingOf(t cmdmon.Tracking, smoothing *cmdmon.Smoothing, at time.Time) ap
 		a.ReferenceTime = &updated
 	}
 	a.ReferenceID = ntp.ReferenceID(a.RefID).Text(a.Stratum)
-	a.ErrorBoundSeconds = a.RootDelaySeconds/2 + a.RootDispersionSeconds + math.Abs(t.CurrentCorrection)
+	a.ErrorBoundSeconds = a.ErrorBound()
 	return a
 }
 
-// leapWord is the word for a leap indicator.
+// leapWord is the word for a leap indicator of a clock that is synchronised or not.
 func leapWord(synchronised bool, leap uint8) string {
 	if !synchronised {
 		return api.LeapUnsynchronised
 	}
-	return [...]string{api.LeapNone, api.LeapInsert, api.LeapDelete, api.LeapUnsynchronised}[leap&3]
+	return api.LeapWord(leap)
 }
 
 // Sources implements Daemon.
@@ -166,7 +166,7 @@ func (s *session) source(ctx context.Context, index uint32) (api.Source, error) 
 	}
 	if reply, err := s.command(ctx, cmdmon.NTPDataCommand, cmdmon.Of(from.Address)); err == nil && a.LastRxSeconds != nil {
 		if data, err := cmdmon.ParseNTPData(reply); err == nil {
-			a.DelaySeconds = seconds(data.PeerDelay)
+			a.DelaySeconds = new(data.PeerDelay)
 		}
 	}
 	return a, nil
@@ -194,8 +194,8 @@ func sourceOf(s cmdmon.Source) api.Source {
 		a.Address = s.Address.IP.String()
 	}
 	if s.Sampled {
-		a.LastRxSeconds = seconds(s.Since.Seconds())
-		a.OffsetSeconds, a.ErrorSeconds = seconds(-s.Offset), seconds(s.Error) // chronyd counts from the other side
+		a.LastRxSeconds = new(s.Since.Seconds())
+		a.OffsetSeconds, a.ErrorSeconds = new(-s.Offset), new(s.Error) // chronyd counts from the other side
 	}
 	return a
 }
@@ -266,17 +266,12 @@ func (s *session) clients(ctx context.Context) (population, error) {
 }
 
 func clientOf(c cmdmon.Client) api.Client {
-	a := api.Client{Address: c.Address.IP.String(), Requests: uint64(c.NTP), Dropped: counter(c.NTPDropped), KeyExchanges: counter(c.KeyExchange)}
+	a := api.Client{Address: c.Address.IP.String(), Requests: uint64(c.NTP), Dropped: new(uint64(c.NTPDropped)), KeyExchanges: new(uint64(c.KeyExchange))}
 	if c.NTPInterval != cmdmon.NoInterval {
-		a.IntervalSeconds = seconds(interval(int(c.NTPInterval)))
+		a.IntervalSeconds = new(interval(int(c.NTPInterval)))
 	}
 	if c.LastNTP != math.MaxUint32 {
-		a.LastSeconds = seconds(float64(c.LastNTP))
+		a.LastSeconds = new(float64(c.LastNTP))
 	}
 	return a
-}
-
-func counter(n uint32) *uint64 {
-	wide := uint64(n)
-	return &wide
 }

@@ -79,9 +79,6 @@ func until(ctx context.Context, conn net.Conn, limit time.Duration) error {
 // tooLate tells whether a daemon did not answer in time.
 func tooLate(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
-// seconds is for fields that may be unknown.
-func seconds(s float64) *float64 { return &s }
-
 // duration is s, as far as a Duration goes: a daemon may say anything.
 func duration(s float64) time.Duration {
 	const most = 1e9 // s: some 30 years

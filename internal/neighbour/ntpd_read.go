@@ -3,7 +3,6 @@ package neighbour
 import (
 	"context"
 	"errors"
-	"math"
 	"net/netip"
 	"time"
 
@@ -58,13 +57,10 @@ func systemOf(v mode6.Variables, source string, at time.Time) (api.Tracking, err
 	if updated, ok := v.Time("reftime"); ok && updated != 0 {
 		t.ReferenceTime = new(updated.Time(at).UTC())
 	}
-	t.ErrorBoundSeconds = delay/2 + dispersion
-	if offset, ok := v.Seconds("offset"); ok {
-		t.OffsetSeconds = &offset
-		t.ErrorBoundSeconds += math.Abs(offset)
-	}
+	t.OffsetSeconds = optional(v, "offset")
+	t.ErrorBoundSeconds = t.ErrorBound()
 	if frequency, ok := v.Float("frequency"); ok { // what is added to the clock's own, which errs the other way
-		t.FrequencyPPM = seconds(0 - frequency) // no negative zero
+		t.FrequencyPPM = new(0 - frequency) // no negative zero
 	}
 	smear, ok := v.Seconds("leapsmearoffset")
 	t.Smearing = ok && smear != 0
@@ -259,10 +255,10 @@ func mruOf(m mode6.Client, now ntp.Timestamp) api.Client {
 	}
 	since := func(t, earlier ntp.Timestamp) float64 { return float64(int64(t-earlier)) / (1 << 32) }
 	if m.Count > 1 {
-		a.IntervalSeconds = seconds(max(since(m.Last, m.First), 0) / float64(m.Count-1))
+		a.IntervalSeconds = new(max(since(m.Last, m.First), 0) / float64(m.Count-1))
 	}
 	if now != 0 {
-		a.LastSeconds = seconds(max(since(now, m.Last), 0))
+		a.LastSeconds = new(max(since(now, m.Last), 0))
 	}
 	return a
 }
