@@ -325,3 +325,13 @@ func FuzzTime(f *testing.F) {
 		}
 	})
 }
+
+// chronyc numbers sources that do not resolve in ten decimal digits.
+func TestAddressesAsChronycPrintsThem(t *testing.T) {
+	for want, a := range map[string]Address{"": {}, "ID#0000000042": {ID: 42}, "ID#4294967295": {ID: math.MaxUint32},
+		"2001:db8::1": {IP: netip.MustParseAddr("2001:db8::1")}} {
+		if got := a.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

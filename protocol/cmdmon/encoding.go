@@ -28,7 +28,7 @@ func (a Address) String() string {
 	case a.IP.IsValid():
 		return a.IP.String()
 	case a.ID != 0:
-		return fmt.Sprintf("ID#%010X", a.ID)
+		return fmt.Sprintf("ID#%010d", a.ID)
 	}
 	return ""
 }
