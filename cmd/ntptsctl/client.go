@@ -8,29 +8,27 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/ntptsd/ntptsd/internal/api/view"
 	"io"
-	"io/fs"
 	"mime"
 	"net"
 	"net/http"
 	"net/url"
-	"syscall"
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 )
 
 const (
-	defaultSocket  = "/run/ntptsd/control.sock"
 	defaultTimeout = 30 * time.Second // a rotation waits for the daemon next door
 
 	// maxAnswer is what an answer may cost us: as many clients as a daemon tells of fit in several times.
 	maxAnswer = 8 << 20
 )
 
-// client asks the daemon behind a control socket.
+// client asks a daemon, at the door of one.
 type client struct {
-	socket  string
+	door    door
 	timeout time.Duration
 }
 
@@ -38,11 +36,14 @@ type client struct {
 type refusal struct {
 	api.Problem
 	role api.Role // that the command needs
+	door door
 }
 
 func (r *refusal) Error() string {
-	text := lines(cmp.Or(r.Detail, r.Title, fmt.Sprintf("ntptsd says no more than status %d", r.Status)))
+	text := view.Lines(cmp.Or(r.Detail, r.Title, fmt.Sprintf("ntptsd says no more than status %d", r.Status)))
 	switch {
+	case r.Code == api.Unknown || r.Code == api.Denied && r.door.remote():
+		return text + r.door.howToLogIn()
 	case r.Code != api.Denied:
 		return text
 	case r.role <= api.Monitor:
@@ -55,13 +56,13 @@ func (r *refusal) Error() string {
 func (c client) call(ctx context.Context, d api.Declaration, args map[string]any) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	request, err := newRequest(ctx, d, args)
+	request, err := c.door.newRequest(ctx, d, args)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", c.socket)
+	conn, err := c.door.dial(ctx, alpnHTTP)
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, err
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
@@ -72,9 +73,9 @@ func (c client) call(ctx context.Context, d api.Declaration, args map[string]any
 	}
 	switch ctx.Err() {
 	case context.DeadlineExceeded:
-		err = fmt.Errorf("no whole answer from %s within %v; --timeout waits longer", c.socket, c.timeout)
+		err = fmt.Errorf("no whole answer from %s within %v; --timeout waits longer", c.door, c.timeout)
 	case context.Canceled:
-		err = fmt.Errorf("interrupted before the whole answer of %s was there", c.socket)
+		err = fmt.Errorf("interrupted before the whole answer of %s was there", c.door)
 	}
 	if d.Changes {
 		err = fmt.Errorf("%w; whether %q was done is not known: look before you try again", err, d.Name)
@@ -83,24 +84,30 @@ func (c client) call(ctx context.Context, d api.Declaration, args map[string]any
 }
 
 // newRequest puts the arguments of a reading command into the query, those of a changing one into a JSON object.
-func newRequest(ctx context.Context, d api.Declaration, args map[string]any) (*http.Request, error) {
-	target := "http://ntptsd" + d.Path() // the host is for the header alone
-	if !d.Changes {
+func (d door) newRequest(ctx context.Context, c api.Declaration, args map[string]any) (r *http.Request, err error) {
+	target := "http://" + d.header() + c.Path() // the host is for the header alone
+	if c.Changes {
+		body, err := json.Marshal(args)
+		if err != nil {
+			return nil, err
+		}
+		if r, err = http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body)); err != nil {
+			return nil, err
+		}
+		r.Header.Set("Content-Type", "application/json")
+	} else {
 		query := url.Values{}
 		for name, v := range args {
 			query.Set(name, fmt.Sprint(v))
 		}
-		return http.NewRequestWithContext(ctx, http.MethodGet, target+"?"+query.Encode(), nil)
+		if r, err = http.NewRequestWithContext(ctx, http.MethodGet, target+"?"+query.Encode(), nil); err != nil {
+			return nil, err
+		}
 	}
-	body, err := json.Marshal(args)
-	if err != nil {
-		return nil, err
+	if d.token != "" {
+		r.Header.Set("Authorization", "Bearer "+d.token)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
-	if err == nil {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	return r, err
+	return r, nil
 }
 
 // exchange is one request and its answer. The client of net/http would not do: it takes no answer that comes before the
@@ -110,15 +117,15 @@ func (c client) exchange(conn net.Conn, request *http.Request, d api.Declaration
 	sent := request.Write(conn)
 	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, 2*maxAnswer)), request)
 	if err != nil {
-		return nil, fmt.Errorf("%s does not answer as ntptsd does: %s", c.socket, sentence(cmp.Or(sent, err).Error()))
+		return nil, fmt.Errorf("%s does not answer as ntptsd does: %s", c.door, view.Sentence(cmp.Or(sent, err).Error()))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("the answer from %s breaks off: %s", c.socket, sentence(err.Error()))
+		return nil, fmt.Errorf("the answer from %s breaks off: %s", c.door, view.Sentence(err.Error()))
 	case len(body) > maxAnswer:
-		return nil, fmt.Errorf("the answer from %s is longer than %d octets: is ntptsd behind it?", c.socket, maxAnswer)
+		return nil, fmt.Errorf("the answer from %s is longer than %d octets: is ntptsd behind it?", c.door, maxAnswer)
 	}
 	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	ok := response.StatusCode == http.StatusOK
@@ -126,26 +133,11 @@ func (c client) exchange(conn net.Conn, request *http.Request, d api.Declaration
 	case ok && media == "application/json":
 		return body, nil
 	case !ok && media == "application/problem+json":
-		r := refusal{role: d.Role}
+		r := refusal{role: d.Role, door: c.door}
 		if err := json.Unmarshal(body, &r.Problem); err != nil {
-			return nil, fmt.Errorf("%s refuses, and says nothing that can be read: %s", c.socket, sentence(err.Error()))
+			return nil, fmt.Errorf("%s refuses, and says nothing that can be read: %s", c.door, view.Sentence(err.Error()))
 		}
 		return nil, &r
 	}
-	return nil, fmt.Errorf("%s answers %q with status %d: is ntptsd behind it, and as new as this ntptsctl?", c.socket, d.Name, response.StatusCode)
-}
-
-// explain says what to do about a socket that cannot be reached.
-func (c client) explain(err error) error {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: is ntptsd running? --socket PATH names another socket, as management.socket does for ntptsd", err)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w: run it as root, or join the group ntptsd and log in again", err)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w: nobody listens there any more; see systemctl status ntptsd", err)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.EAGAIN):
-		return fmt.Errorf("%w: too many wait for ntptsd there; try again later", err)
-	}
-	return err
+	return nil, fmt.Errorf("%s answers %q with status %d: is ntptsd behind it, and as new as this ntptsctl?", c.door, d.Name, response.StatusCode)
 }

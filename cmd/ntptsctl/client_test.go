@@ -150,11 +150,11 @@ func TestSocketThatCannotBeReached(t *testing.T) {
 			t.Errorf("%.50s: exit %d, %q, %q; want %q", path, code, stdout, stderr, want)
 		}
 	}
-	denied := client{socket: "/run/s"}.explain(&net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EACCES)})
+	denied := explainSocket(&net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EACCES)})
 	if want := "permission denied: run it as root, or join the group ntptsd and log in again"; !strings.HasSuffix(denied.Error(), want) {
 		t.Errorf("%v, want %s", denied, want)
 	}
-	busy := client{socket: "/run/s"}.explain(&net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EAGAIN)})
+	busy := explainSocket(&net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EAGAIN)})
 	if !strings.HasSuffix(busy.Error(), "try again later") {
 		t.Error(busy)
 	}

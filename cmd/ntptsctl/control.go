@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"github.com/ntptsd/ntptsd/internal/api/view"
 	"io"
 	"strings"
 	"time"
@@ -12,20 +13,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// controlFlags are what the commands over the control socket share.
-type controlFlags struct {
-	client
-	json bool
-}
-
 // addControl makes a sub-command of every command that ntptsd declares.
-func addControl(root *cobra.Command, code *int) {
-	f := &controlFlags{}
-	flags := root.PersistentFlags()
-	flags.StringVar(&f.socket, "socket", defaultSocket, "the `PATH` of the control socket of ntptsd")
-	flags.DurationVar(&f.timeout, "timeout", defaultTimeout, "wait so long for the whole answer of ntptsd")
-	flags.BoolVar(&f.json, "json", false, "JSON instead of text")
-	all := views()
+func addControl(root *cobra.Command, f *flags, code *int) {
+	all := view.All()
 	for _, declared := range api.Commands() {
 		d := declared.Declaration()
 		words := strings.Fields(d.Name)
@@ -49,7 +39,7 @@ func child(parent *cobra.Command, name string) *cobra.Command {
 	return c
 }
 
-func controlCommand(d api.Declaration, v view, f *controlFlags, code *int) *cobra.Command {
+func controlCommand(d api.Declaration, v view.View, f *flags, code *int) *cobra.Command {
 	words := strings.Fields(d.Name)
 	c := &cobra.Command{Short: d.Summary, ValidArgsFunction: cobra.NoFileCompletions}
 	about := []string{strings.ToUpper(d.Summary[:1]) + d.Summary[1:] + "."}
@@ -61,7 +51,7 @@ func controlCommand(d api.Declaration, v view, f *controlFlags, code *int) *cobr
 		}
 		name := strings.ToUpper(a.Name)
 		about = append(about, name+": "+a.Summary+".")
-		if len(texts) >= v.needs {
+		if len(texts) >= v.Needs {
 			name = "[" + name + "]"
 		}
 		texts = append(texts, name)
@@ -69,32 +59,36 @@ func controlCommand(d api.Declaration, v view, f *controlFlags, code *int) *cobr
 	c.Use = strings.Join(append(words[len(words)-1:], texts...), " ")
 	c.Long = strings.Join(append(about, fmt.Sprintf("It needs the role %s.", d.Role)), "\n")
 	c.Args = func(c *cobra.Command, typed []string) error {
-		if len(typed) < v.needs || len(typed) > len(texts) {
+		if len(typed) < v.Needs || len(typed) > len(texts) {
 			takes := cmp.Or(strings.Join(texts, " "), "no argument")
 			return fmt.Errorf("%s takes %s, and %d were given; see %s --help", d.Name, takes, len(typed), c.CommandPath())
 		}
 		return nil
 	}
 	c.RunE = func(c *cobra.Command, typed []string) error {
-		args, err := f.arguments(c, d, typed)
+		args, err := arguments(c, d, typed)
 		if err != nil {
 			return err
 		}
-		answer, err := f.call(c.Context(), d, args)
+		asks, err := f.client(c)
 		if err != nil {
 			return err
 		}
-		*code, err = f.show(c.OutOrStdout(), d, v, answer)
+		answer, err := asks.call(c.Context(), d, args)
+		if err != nil {
+			return err
+		}
+		bad, err := f.show(c.OutOrStdout(), asks.door, d, v, answer)
+		if bad {
+			*code = exitFailed
+		}
 		return err
 	}
 	return c
 }
 
 // arguments are those that were given: texts in their order, numbers by their flags.
-func (f *controlFlags) arguments(c *cobra.Command, d api.Declaration, typed []string) (map[string]any, error) {
-	if f.timeout <= 0 {
-		return nil, fmt.Errorf("--timeout %v: more than 0", f.timeout)
-	}
+func arguments(c *cobra.Command, d api.Declaration, typed []string) (map[string]any, error) {
 	args := make(map[string]any)
 	for _, a := range d.Args {
 		switch {
@@ -115,16 +109,16 @@ func (f *controlFlags) arguments(c *cobra.Command, d api.Declaration, typed []st
 }
 
 // show writes the answer only when it is whole and of the declared shape.
-func (f *controlFlags) show(out io.Writer, d api.Declaration, v view, answer []byte) (int, error) {
+func (f *flags) show(out io.Writer, from door, d api.Declaration, v view.View, answer []byte) (bad bool, err error) {
 	var text bytes.Buffer
-	code, err := v.show(&text, answer, time.Now())
+	bad, err = v.Show(&text, answer, time.Now())
 	if err == nil && f.json {
 		text.Reset()
-		err = indent(&text, answer)
+		err = view.Indent(&text, answer)
 	}
 	if err != nil {
-		return exitUsage, fmt.Errorf("cannot read what %s answers to %q: %s", f.socket, d.Name, sentence(err.Error()))
+		return false, fmt.Errorf("cannot read what %s answers to %q: %s", from, d.Name, view.Sentence(err.Error()))
 	}
 	_, err = out.Write(text.Bytes())
-	return code, err
+	return bad, err
 }

@@ -212,3 +212,13 @@ func TestBrokenOutput(t *testing.T) {
 		t.Errorf("exit %d, %q", code, errs.String())
 	}
 }
+
+func checkSafe(t *testing.T, what, text string) {
+	t.Helper()
+	for _, r := range text {
+		if r != '\n' && (r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u202e') {
+			t.Errorf("%s writes %q", what, r)
+			return
+		}
+	}
+}

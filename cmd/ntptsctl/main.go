@@ -29,16 +29,11 @@ func main() {
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	code := 0
-	root := &cobra.Command{
-		Use:           "ntptsctl",
-		Short:         "the client of ntptsd",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return fmt.Errorf("%w; see %s --help", err, c.CommandPath()) })
+	f := &flags{}
+	root := rootFor(f)
 	root.AddCommand(probeCommand(&code))
-	addControl(root, &code)
+	addControl(root, f, &code)
+	root.AddCommand(watchCommand(f), topCommand(f), profilesCommand(f), tunnelCommand(f.tunnels(root), &code))
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -50,4 +45,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	return code
+}
+
+// rootFor is the command that all others belong to.
+func rootFor(f *flags) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "ntptsctl",
+		Short:         "the client of ntptsd",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return fmt.Errorf("%w; see %s --help", err, c.CommandPath()) })
+	f.add(root)
+	return root
 }

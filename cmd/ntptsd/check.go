@@ -5,9 +5,14 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/ntptsd/ntptsd/internal/access"
+	"github.com/ntptsd/ntptsd/internal/api"
 	"github.com/ntptsd/ntptsd/internal/certs"
 	"github.com/ntptsd/ntptsd/internal/clockstate"
 	"github.com/ntptsd/ntptsd/internal/config"
@@ -55,10 +60,12 @@ func checkOutside(cfg *config.Config) (warnings []string, wrong error) {
 	if wrong = errors.Join(wrong, err); err == nil && clock.Problem() != "" { // it may not run yet, and we may be another user
 		warnings = append(warnings, "clock.source = "+cfg.Clock.Source+": "+clock.Problem())
 	}
-	for _, p := range certs.Pairs(cfg) {
+	for _, p := range slices.Concat(certs.Pairs(cfg), certs.ServicesPairs(cfg)) {
 		_, err := certs.OpenFiles([]config.Pair{p}, quiet)
 		warnings, wrong = judge(warnings, wrong, err)
 	}
+	_, err = access.New(cfg)
+	warnings, wrong = judge(warnings, wrong, err)
 	bearable, ending := keyring.Check(cfg)
 	for _, err := range bearable {
 		warnings = append(warnings, err.Error())
@@ -77,11 +84,21 @@ func judge(warnings []string, wrong, err error) ([]string, error) {
 	return warnings, errors.Join(wrong, err)
 }
 
+// strangersOnly tells that there is nobody who could log in.
+func strangersOnly(a *config.Access) bool {
+	return len(a.Certificates) == 0 && len(a.Tokens) == 0 && a.Loopback == api.Anonymous.String()
+}
+
 // remarks is what is allowed and may surprise.
 func remarks(cfg *config.Config) []string {
 	var all []string
-	if cfg.Monitoring != nil {
-		all = append(all, "the section [monitoring] is accepted, but this version does not serve it")
+	if m := cfg.Monitoring; m != nil && strangersOnly(&cfg.Access) {
+		all = append(all, "nobody can log in to the services port: [access] has neither certificates nor tokens; ntptsctl login, over the control socket, makes a link that works once")
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Access.Tokens)) {
+		if end := time.Time(cfg.Access.Tokens[name].Expires); !time.Now().Before(end) {
+			all = append(all, fmt.Sprintf("access.token.%s has ended on %s and lets nobody in: make another with ntptsd token, or take it out", name, end.Format(time.RFC3339)))
+		}
 	}
 	all = append(all, cfg.Ignored()...)
 	if cfg.KeyExchange == nil && cfg.TimeServer == nil {

@@ -129,6 +129,7 @@ All in %[1]s. Keep ca.key somewhere safe and off this machine; clients need ca.p
 Next:
   ntptsd run --config %[1]s/ntptsd.toml
   ntptsctl probe --ca %[1]s/ca.pem %[2]s
+  openssl s_client -quiet -crlf -connect 127.0.0.1:4461 -CAfile %[1]s/ca.pem -cert %[1]s/operator.pem -key %[1]s/operator.key
 `
 
 // settle turns what was given into what is written down.

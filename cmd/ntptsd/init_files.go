@@ -49,7 +49,7 @@ func (b *beginning) files(now time.Time) ([]newFile, error) {
 		{name: "ca.key", what: "its key", mode: 0o600, data: root.Key},
 		{name: "server.pem", what: "the server's certificate, for 397 days: " + names, mode: 0o644, data: server.Certificate},
 		{name: "server.key", what: "its key", mode: 0o600, data: server.Key, daemons: true},
-		{name: "operator.pem", what: "a client certificate, for 397 days: for who will manage this server", mode: 0o644, data: operator.Certificate},
+		{name: "operator.pem", what: "a client certificate, for 397 days: logs in to the services port as operator", mode: 0o644, data: operator.Certificate},
 		{name: "operator.key", what: "its key", mode: 0o600, data: operator.Key},
 		{name: "ntptsd.toml", what: "the configuration", mode: 0o644, data: text},
 	}, nil

@@ -66,10 +66,11 @@ func newCommand() *cobra.Command {
 	}
 	root.RunE = run.RunE
 	check := newCheck(&path)
-	for _, c := range []*cobra.Command{root, run, check} {
+	token := newToken(&path)
+	for _, c := range []*cobra.Command{root, run, check, token} {
 		c.Flags().StringVar(&path, "config", config.DefaultPath, "read the configuration from `FILE`")
 	}
-	root.AddCommand(run, check, newInit(), newVersion())
+	root.AddCommand(run, check, newInit(), token, newVersion())
 	return root
 }
 

@@ -56,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"fails":   fails,
 			"expand":  expand,
 			"room":    room,
+			"https":   https,
 		},
 	})
 }

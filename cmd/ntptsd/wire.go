@@ -4,23 +4,18 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/ntptsd/ntptsd/internal/access"
-	"github.com/ntptsd/ntptsd/internal/api"
 	"github.com/ntptsd/ntptsd/internal/certs"
 	"github.com/ntptsd/ntptsd/internal/clockstate"
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/internal/daemon"
-	"github.com/ntptsd/ntptsd/internal/frontdoor"
 	"github.com/ntptsd/ntptsd/internal/keyring"
 	"github.com/ntptsd/ntptsd/internal/neighbour"
 	"github.com/ntptsd/ntptsd/internal/service/keyexchange"
-	"github.com/ntptsd/ntptsd/internal/service/management"
-	"github.com/ntptsd/ntptsd/internal/service/monitoring"
 	"github.com/ntptsd/ntptsd/internal/service/timeserver"
 	"github.com/ntptsd/ntptsd/internal/sockets"
 )
@@ -39,7 +34,7 @@ func wire(cfg *config.Config, set *sockets.Set, load func() (*config.Config, err
 	}
 	// Keys and certificates are both read before either is complained about.
 	rings, ringErr := keyring.OpenAll(cfg, clock, readersBehind(door), log)
-	files, filesErr := certs.OpenFiles(certs.Pairs(cfg), log)
+	files, filesErr := certs.OpenFiles(certs.Pairs(cfg), log, certs.ServicesPairs(cfg)...)
 	if err := errors.Join(ringErr, filesErr); err != nil {
 		return nil, err
 	}
@@ -51,15 +46,18 @@ func wire(cfg *config.Config, set *sockets.Set, load func() (*config.Config, err
 	if err != nil {
 		return nil, err
 	}
-	d := daemon.New(log)
-	table, err := api.NewTable(api.Commands(), slices.Concat(
-		monitoring.New(version(), clock, door, rings, keyExchange).Bindings(),
-		management.New(rings, keyExchange, func() error { return d.ReloadFrom(load) }).Bindings(),
-	)...)
+	doorkeeper, err := access.New(cfg)
 	if err != nil {
 		return nil, err
 	}
+	d := daemon.New(log)
 	registry := prometheus.NewRegistry()
+	s := &services{cfg: cfg, set: set, clock: clock, door: door, rings: rings, files: files, timeServer: timeServer, keyExchange: keyExchange,
+		doorkeeper: doorkeeper, reloads: d, reload: func() error { return d.ReloadFrom(load) }, registry: registry, log: log}
+	monitor, port, control, err := s.wire()
+	if err != nil {
+		return nil, err
+	}
 	for _, s := range []struct {
 		name    string
 		service daemon.Service
@@ -71,7 +69,10 @@ func wire(cfg *config.Config, set *sockets.Set, load func() (*config.Config, err
 		{"certs", files},
 		{"timeserver", timeServer},
 		{"keyexchange", keyExchange},
-		{"management", frontdoor.New(set.Control, registry, table, access.NewSocketPeers(controlGroup).Role, log)},
+		{"access", doorkeeper},
+		{"monitoring", monitor},
+		{"services port", port},
+		{"management", control},
 	} {
 		d.Add(s.name, s.service)
 		if c, ok := s.service.(prometheus.Collector); ok {
@@ -120,6 +121,12 @@ func logListening(set *sockets.Set, log *slog.Logger) {
 			told[a] = true
 			log.Info(message, "section", "timeserver", "address", a)
 		}
+	}
+	for _, l := range set.Monitoring {
+		log.Info(message, "section", "monitoring", "address", l.Addr().String())
+	}
+	for _, l := range set.MonitoringPlain {
+		log.Info(message, "section", "monitoring", "address", l.Addr().String(), "tls", "none")
 	}
 	if set.Control != nil {
 		log.Info(message, "section", "management", "address", set.Control.Addr().String())

@@ -1,7 +1,6 @@
 // Package access judges who may use a service and how often: prefixes that are allowed or denied, a rate per network, the
-// number of connections at once, and who is at the other end of a unix socket. Its memory is fixed when it is made, whatever
-// strangers send, and its answers cost no cryptography. What a refusal means on the wire and how it is counted is left to
-// the service that asks.
+// number of connections at once, and who asks: by a client certificate, a token, or as the peer of a unix socket. Its memory
+// is fixed when it is made, whatever strangers send. What a refusal means on the wire is left to the service that asks.
 package access
 
 import (

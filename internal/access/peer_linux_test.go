@@ -3,6 +3,7 @@ package access
 import (
 	"net"
 	"os"
+	"reflect"
 	"runtime"
 	"syscall"
 	"testing"
@@ -70,7 +71,7 @@ func TestRolesBySocketPeer(t *testing.T) {
 		{"in many groups", as(nobody, nobody, many...), api.Caller{Role: api.Monitor, Name: "uid 65534"}},
 		{"in our group and ourselves", as(ours, nobody, monitors), api.Caller{Role: api.Admin, Name: "uid 4242"}},
 	} {
-		if got := p.Role(accepted(t, c.dial)); got != c.want {
+		if got := p.Role(accepted(t, c.dial)); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, want %+v", c.who, got, c.want)
 		}
 	}

@@ -30,8 +30,11 @@ func (d Declaration) Path() string {
 	return "/v1/" + path
 }
 
-// Permit is a Denied error unless the caller has the role.
+// Permit is a Denied error unless the caller has the role, and is not confined to other things.
 func (d Declaration) Permit(who Caller) error {
+	if who.Only != nil && !slices.Contains(who.Only, d.Name) {
+		return Failf(Denied, "%s may use nothing but: %s", who.Name, strings.Join(who.Only, ", "))
+	}
 	if who.Role < d.Role {
 		return Failf(Denied, "%s needs the role %s, and %s has %s", d.Name, d.Role, who.Name, who.Role)
 	}
@@ -69,7 +72,8 @@ type Declared interface{ Declaration() Declaration }
 // Binding is a command with its handler.
 type Binding struct {
 	Declaration
-	call func(ctx context.Context, who Caller, args []byte) (any, error)
+	call   func(ctx context.Context, who Caller, args []byte) (any, error)
+	result reflect.Type
 }
 
 // Bind gives a command its handler. The handler is called for callers with the role alone, with arguments that are well
@@ -86,7 +90,7 @@ func Bind[A, R any](c Command[A, R], handle func(context.Context, Caller, A) (R,
 		}
 		fillLists(reflect.ValueOf(&r).Elem())
 		return r, nil
-	}}
+	}, reflect.TypeFor[R]()}
 }
 
 // decode reads one JSON object without unknown members; nothing at all is the empty object, a member that is null was not
@@ -171,6 +175,16 @@ func (t *Table) Declarations() []Declaration {
 		all = append(all, b.Declaration)
 	}
 	return all
+}
+
+// Result is the type of what a command answers, for those who describe it; nil: there is no such command.
+func (t *Table) Result(name string) reflect.Type {
+	for _, b := range t.bindings {
+		if b.Name == name {
+			return b.result
+		}
+	}
+	return nil
 }
 
 // Call checks the role and the arguments, a JSON object, and calls the handler. Its error is an *Error.

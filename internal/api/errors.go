@@ -10,6 +10,8 @@ type Kind string
 
 const (
 	BadArgument Kind = "bad-argument" // the same request will always fail
+	Unknown     Kind = "unknown"      // nobody has logged in, or with something that does not count
+	TooMany     Kind = "too-many"     // of these from there just now; try again later
 	Denied      Kind = "denied"       // the role is too low
 	NotFound    Kind = "not-found"    // there is no such command, ring, target
 	Conflict    Kind = "conflict"     // not in this state; the text says what to do first

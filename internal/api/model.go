@@ -73,6 +73,9 @@ type Source struct {
 	Authentication string   `json:"authentication"` // none, symmetric, nts; empty when unknown
 }
 
+// SelectionSelected is the Selection of the source that the clock follows.
+const SelectionSelected = "selected"
+
 // Client is one that asks the daemon for time.
 type Client struct {
 	Address         string   `json:"address"`
@@ -105,6 +108,12 @@ type Key struct {
 	MintFrom    time.Time `json:"mint_from"`
 	AcceptUntil time.Time `json:"accept_until"`
 }
+
+// KeyCurrent is the State of the key that mints.
+const KeyCurrent = "current"
+
+// ThisHost is how the ID of a target without a name begins: the host of the key exchange itself.
+const ThisHost = "this-host"
 
 // Target is a time server that key exchange hands out cookies for.
 type Target struct {

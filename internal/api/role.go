@@ -1,6 +1,10 @@
 package api
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"time"
+)
 
 // Role is what somebody may do; each may all that those below may.
 type Role uint8
@@ -21,8 +25,28 @@ func (r Role) String() string {
 	return fmt.Sprintf("role(%d)", uint8(r))
 }
 
+// ParseRole is the role of that name.
+func ParseRole(name string) (r Role, ok bool) {
+	i := slices.Index(roleNames[:], name)
+	return Role(max(i, 0)), i >= 0
+}
+
 // Caller is who asks.
 type Caller struct {
 	Role Role
 	Name string // for the audit and the log: "uid 0", a certificate's name
+	// Only are the commands and doors (Metrics and so on) that the caller is confined to; nil: all that the role may.
+	Only []string
+	// Login is what whoever let the caller in knows the log-in by; empty: nothing was shown.
+	Login string
+	// Until is when what the caller showed ends; zero: never. Who serves somebody for long asks again.
+	Until time.Time
 }
+
+// Doors are what can be had beside the commands of the table, by the names that Caller.Only knows them under.
+const (
+	DoorMetrics = "metrics"
+	DoorStream  = "stream" // of events and samples
+	DoorMode6   = "mode6"  // ntpq through a tunnel
+	DoorCmdmon  = "cmdmon" // chronyc through a tunnel
+)

@@ -8,28 +8,43 @@ import (
 
 var errNone = errors.New("certs: no certificate is configured")
 
-// snapshot is all pairs in the order of the configuration and what they are called. Immutable.
+// snapshot is all pairs in the order of the configuration, and who is served which. Immutable.
 type snapshot struct {
-	pairs  []*pair
-	byName map[string][]*pair
+	pairs                 []*pair
+	keyExchange, services chooser
 }
 
-func newSnapshot(pairs []*pair) *snapshot {
-	s := &snapshot{pairs: pairs, byName: make(map[string][]*pair)}
-	for _, p := range pairs {
-		for _, name := range p.names() {
-			s.byName[name] = append(s.byName[name], p)
-		}
+// newSnapshot: the first pairs are the key exchange's, what is left is for the services port, which otherwise has the same.
+func newSnapshot(pairs []*pair, keyExchange int) *snapshot {
+	s := &snapshot{pairs: pairs, keyExchange: newChooser(pairs[:keyExchange]), services: newChooser(pairs[keyExchange:])}
+	if len(pairs) == keyExchange {
+		s.services = s.keyExchange
 	}
 	return s
 }
 
+// chooser has some of the pairs, and what they are called. Immutable.
+type chooser struct {
+	pairs  []*pair
+	byName map[string][]*pair
+}
+
+func newChooser(pairs []*pair) chooser {
+	c := chooser{pairs: pairs, byName: make(map[string][]*pair)}
+	for _, p := range pairs {
+		for _, name := range p.names() {
+			c.byName[name] = append(c.byName[name], p)
+		}
+	}
+	return c
+}
+
 // choose answers a client that named a host by the pairs of that host, anybody else by all pairs from the first on: some
 // clients send no name, others an address. Of several pairs the first wins whose kind of key the client takes.
-func (s *snapshot) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	candidates := s.named(strings.ToLower(strings.TrimSuffix(hello.ServerName, ".")))
+func (c chooser) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	candidates := c.named(strings.ToLower(strings.TrimSuffix(hello.ServerName, ".")))
 	if len(candidates) == 0 {
-		candidates = s.pairs
+		candidates = c.pairs
 	}
 	if len(candidates) == 0 {
 		return nil, errNone
@@ -45,13 +60,13 @@ func (s *snapshot) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) 
 }
 
 // named are the pairs for exactly this name, or else for its wildcard, which stands for one label (RFC 9525 section 6.3).
-func (s *snapshot) named(host string) []*pair {
-	if pairs := s.byName[host]; len(pairs) > 0 || host == "" {
+func (c chooser) named(host string) []*pair {
+	if pairs := c.byName[host]; len(pairs) > 0 || host == "" {
 		return pairs
 	}
 	_, parent, found := strings.Cut(host, ".")
 	if !found {
 		return nil
 	}
-	return s.byName["*."+parent]
+	return c.byName["*."+parent]
 }

@@ -48,10 +48,24 @@ func Pairs(cfg *config.Config) []config.Pair {
 	return slices.Concat([]config.Pair{{Certificate: k.Certificate, Key: k.Key}}, k.Certificates)
 }
 
-// OpenFiles loads all pairs. The error lists every pair that cannot be used.
-func OpenFiles(pairs []config.Pair, log *slog.Logger) (*Files, error) {
+// ServicesPairs lists those that the services port has for itself: none where it shows what the key exchange shows, first pair
+// first. A further pair of the key exchange is one for itself, too: that one answers, whatever name is asked for.
+func ServicesPairs(cfg *config.Config) []config.Pair {
+	m := cfg.Monitoring
+	if m == nil {
+		return nil
+	}
+	own := config.Pair{Certificate: m.Certificate, Key: m.Key}
+	if all := Pairs(cfg); len(all) > 0 && all[0] == own {
+		return nil
+	}
+	return []config.Pair{own}
+}
+
+// OpenFiles loads all pairs of the key exchange and of the services port. The error lists every pair that cannot be used.
+func OpenFiles(pairs []config.Pair, log *slog.Logger, services ...config.Pair) (*Files, error) {
 	f := &Files{log: log.With("section", "certs"), metrics: newMetrics()}
-	commit, err := f.prepare(pairs)
+	commit, err := f.prepare(pairs, services)
 	if err != nil {
 		return nil, err
 	}
@@ -59,9 +73,22 @@ func OpenFiles(pairs []config.Pair, log *slog.Logger) (*Files, error) {
 	return f, nil
 }
 
-// GetCertificate has the form that tls.Config wants.
+// GetCertificate is for the key exchange. It has the form that tls.Config wants.
 func (f *Files) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return f.current.Load().choose(hello)
+	return f.current.Load().keyExchange.choose(hello)
+}
+
+// ForServices is GetCertificate for the services port.
+func (f *Files) ForServices(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return f.current.Load().services.choose(hello)
+}
+
+// ServicesNames are what the services port may be called by its certificate: DNS names, wildcards too.
+func (f *Files) ServicesNames() (names []string) {
+	for _, p := range f.current.Load().services.pairs {
+		names = append(names, p.names()...)
+	}
+	return names
 }
 
 // Run follows the files until ctx is done.
@@ -80,7 +107,7 @@ func (f *Files) Run(ctx context.Context) error {
 
 // Prepare loads the pairs of a new configuration, whether their files changed or not.
 func (f *Files) Prepare(cfg *config.Config) (commit func(), err error) {
-	swap, err := f.prepare(Pairs(cfg))
+	swap, err := f.prepare(Pairs(cfg), ServicesPairs(cfg))
 	if err != nil {
 		f.metrics.reloaded(false)
 		return nil, err
@@ -91,11 +118,11 @@ func (f *Files) Prepare(cfg *config.Config) (commit func(), err error) {
 	}, nil
 }
 
-func (f *Files) prepare(files []config.Pair) (commit func(), err error) {
+func (f *Files) prepare(keyExchange, services []config.Pair) (commit func(), err error) {
 	var pairs []*pair
 	var watched []*watch
 	var errs []error
-	for _, names := range files {
+	for _, names := range slices.Concat(keyExchange, services) {
 		s := look(names) // before reading: a change in between is seen by the next poll
 		p, err := load(names)
 		if err != nil {
@@ -108,7 +135,7 @@ func (f *Files) prepare(files []config.Pair) (commit func(), err error) {
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("certs: %w", errors.Join(errs...))
 	}
-	next := newSnapshot(pairs)
+	next := newSnapshot(pairs, len(keyExchange))
 	return func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -135,7 +162,7 @@ func (f *Files) poll() {
 		f.warnValidity(w, pairs[i])
 	}
 	if changed {
-		f.current.Store(newSnapshot(pairs))
+		f.current.Store(newSnapshot(pairs, len(f.current.Load().keyExchange.pairs)))
 	}
 	if slices.ContainsFunc(f.watched, func(w *watch) bool { return w.broken != "" }) {
 		f.metrics.lastFailed.Store(true) // another pair's success does not mend this one

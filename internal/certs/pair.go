@@ -55,7 +55,7 @@ func read(name string) ([]byte, os.FileMode, error) {
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, 0, fmt.Errorf("%w; put it there or correct its path in [keyexchange]", err)
+		return nil, 0, fmt.Errorf("%w; put it there or correct its path in the configuration", err)
 	case err != nil:
 		return nil, 0, fmt.Errorf("%w; make it readable for the user that ntptsd runs as", err)
 	case !info.Mode().IsRegular(): // to open a pipe would wait for ever

@@ -21,7 +21,8 @@ type Config struct {
 	// KeyRing is the ring "default"; Rings are further ones by name, with the same keys.
 	KeyRing    KeyRing            `toml:"keyring"`
 	Rings      map[string]KeyRing `toml:"rings"`
-	Monitoring *Monitoring        `toml:"monitoring"`
+	Monitoring *Monitoring        `toml:"monitoring"` // nil: no services port
+	Access     Access             `toml:"access"`
 	Management *Management        `toml:"management"`
 	Log        Log                `toml:"log"`
 
@@ -187,11 +188,6 @@ type KeyRing struct {
 	RotateEvery Duration `toml:"rotate-every"`
 	// Keep is how many old keys are still accepted. Default 7 (chrony: exactly 2); ntpsec at most 8.
 	Keep int `toml:"keep"`
-}
-
-// Monitoring is accepted and checked; the service comes with a later version.
-type Monitoring struct {
-	Listen []netip.AddrPort `toml:"listen"`
 }
 
 // Management is the control socket.

@@ -49,6 +49,7 @@ func (c *Config) setDefaults() {
 		NTPDAddress:       loopback(timePort),
 	}
 	c.KeyRing.setDefaults()
+	c.Access.Loopback = "anonymous"
 	c.Log = Log{Level: "info", Format: "auto"}
 }
 
@@ -79,10 +80,6 @@ func (r *RateLimit) setDefaults() { *r = RateLimit{Burst: 8} }
 
 func (r *TimeRateLimit) setDefaults() { *r = TimeRateLimit{RateLimit: RateLimit{Burst: 8}, Leak: 2} }
 
-func (m *Monitoring) setDefaults() {
-	*m = Monitoring{Listen: []netip.AddrPort{loopback(servicesPort)}}
-}
-
 func (m *Management) setDefaults() { *m = Management{Socket: DefaultSocket} }
 
 func loopback(port uint16) netip.AddrPort {
@@ -105,6 +102,9 @@ func (c *Config) derive(given func(key string) bool) {
 	}
 	if c.KeyExchange != nil {
 		c.deriveKeyExchange(given)
+	}
+	if c.Monitoring != nil {
+		c.Monitoring.derive(c.KeyExchange)
 	}
 }
 

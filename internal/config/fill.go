@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
 )
 
 // defaulter is a section that knows what it means to leave its keys out.
@@ -103,6 +106,12 @@ func (r *report) named(v reflect.Value, name string, raw any) {
 
 func (r *report) text(to encoding.TextUnmarshaler, t reflect.Type, name string, raw any) {
 	s, ok := raw.(string)
+	switch x := raw.(type) { // TOML has forms of its own for these
+	case time.Time:
+		s, ok = x.Format(time.RFC3339), true
+	case toml.LocalDate:
+		s, ok = x.String(), true
+	}
 	if !ok || to.UnmarshalText([]byte(s)) != nil {
 		r.add(name, show(raw), "must be %s", form(t))
 	}
@@ -140,6 +149,8 @@ func form(t reflect.Type) string {
 		return `a duration as in "24h", "90s" or "250ms"`
 	case "netip.AddrPort":
 		return `ADDRESS:PORT as in "[::]:4460" or "192.0.2.1:123"`
+	case "config.Time":
+		return "a moment as in 2027-01-31 or 2027-01-31T12:00:00Z"
 	case "netip.Prefix":
 		return `a network as in "192.0.2.0/24" or "2001:db8::/32"`
 	}
@@ -227,8 +238,6 @@ func later(section string) (instead string, ok bool) {
 	switch section {
 	case "certs":
 		return "comes with a later version; use keyexchange.certificate and keyexchange.key", true
-	case "access":
-		return "comes with a later version; use allow, deny and rate-limit of [keyexchange] and [timeserver]", true
 	}
 	return "", false
 }

@@ -12,7 +12,8 @@ import (
 // The bounds of what may be configured: they protect memory, and operators from a slip of the finger.
 const (
 	maxList     = 10000 // elements of any list, networks above all
-	maxNamed    = 64    // tables with names, which are rings
+	maxNamed    = 256   // tables with names of one file
+	maxRings    = 64    // each is a file, a task, a few metrics
 	maxRingName = 32    // it stands in metrics and in the name of a file
 	maxTargets  = 256   // each is probed
 	maxWeight   = 1000
@@ -60,6 +61,10 @@ func (c *Config) validate(r *report) {
 		c.validateTargets(r)
 		c.offer(r)
 	}
+	if c.Monitoring != nil {
+		c.Monitoring.validate(r)
+	}
+	c.Access.validate(r)
 	if c.Management != nil {
 		r.path("management.socket", c.Management.Socket)
 	}
@@ -75,7 +80,7 @@ func (c *Config) listens(r *report) {
 		r.listen("keyexchange.listen", c.KeyExchange.Listen, tcp)
 	}
 	if c.Monitoring != nil {
-		r.listen("monitoring.listen", c.Monitoring.Listen, tcp)
+		c.Monitoring.listens(r, tcp)
 	}
 	if c.TimeServer != nil {
 		r.listen("timeserver.listen", c.TimeServer.Listen, make(map[netip.AddrPort]string))

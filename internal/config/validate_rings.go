@@ -13,6 +13,10 @@ import (
 func (c *Config) validateRings(r *report) {
 	files := make(map[string]string)
 	c.KeyRing.validate(r, "keyring", files)
+	if len(c.Rings) > maxRings {
+		r.add("rings", "", "has %d tables, at most %d are allowed", len(c.Rings), maxRings)
+		return
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Rings)) {
 		section, k := join("rings", name), c.Rings[name]
 		if name == DefaultRing || len(name) > maxRingName || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || name == "" {

@@ -32,7 +32,7 @@ var ErrEnded = errors.New("daemon: service ended by itself")
 type Daemon struct {
 	log      *slog.Logger
 	services []named // from Add, before Run
-	metrics  metrics
+	metrics  *metrics
 
 	reloading chan struct{} // holds one element while a reload is under way
 }

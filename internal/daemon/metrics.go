@@ -1,19 +1,22 @@
 package daemon
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 type metrics struct {
+	done, refused atomic.Uint64
+
 	reloads    *prometheus.CounterVec
 	successful prometheus.Gauge
 	last       prometheus.Gauge
 }
 
-func newMetrics() metrics {
-	m := metrics{
+func newMetrics() *metrics {
+	m := &metrics{
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ntptsd_daemon_reloads_total",
 			Help: "Reloads of the configuration since the start, by result.",
@@ -36,13 +39,19 @@ func newMetrics() metrics {
 }
 
 func (m *metrics) reloaded(ok bool) {
-	result, value := "failure", 0.0
+	result, value, count := "failure", 0.0, &m.refused
 	if ok {
-		result, value = "success", 1
+		result, value, count = "success", 1, &m.done
 	}
+	count.Add(1)
 	m.reloads.WithLabelValues(result).Inc()
 	m.successful.Set(value)
 	m.last.Set(now())
+}
+
+// Reloads counts the reloads since the start.
+func (d *Daemon) Reloads() (done, refused uint64) {
+	return d.metrics.done.Load(), d.metrics.refused.Load()
 }
 
 func now() float64 { return float64(time.Now().UnixMilli()) / 1000 }

@@ -2,9 +2,12 @@ package frontdoor
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 )
@@ -22,6 +25,10 @@ func statusOf(k api.Kind) int {
 	switch k {
 	case api.BadArgument:
 		return http.StatusBadRequest
+	case api.Unknown:
+		return http.StatusUnauthorized
+	case api.TooMany:
+		return http.StatusTooManyRequests
 	case api.Denied:
 		return http.StatusForbidden
 	case api.NotFound:
@@ -49,10 +56,20 @@ func problem(w http.ResponseWriter, err error) {
 
 func write(w http.ResponseWriter, status int, kind api.Kind, detail string) {
 	b, _ := encode(problemOf(status, kind, detail)) // never fails: strings
-	w.Header().Set("Content-Type", problemMedia)
+	h := w.Header()
+	h.Set("Content-Type", problemMedia)
+	switch status {
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", "Bearer")
+	case http.StatusTooManyRequests:
+		h.Set("Retry-After", retryAfter)
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(b)
 }
+
+// retryAfter is the seconds that somebody should wait who logged in in vain too often.
+const retryAfter = "5"
 
 const problemMedia = "application/problem+json"
 
@@ -69,4 +86,32 @@ func encode(v any) ([]byte, error) {
 		return nil, api.Fail(api.Internal, err)
 	}
 	return b.Bytes(), nil
+}
+
+// answerJSON answers with what may be asked for again: whoever has it already learns that it is the same.
+func answerJSON(w http.ResponseWriter, r *http.Request, body []byte) {
+	sum := sha256.Sum256(body)
+	tag := `"` + hex.EncodeToString(sum[:tagLen]) + `"`
+	h := w.Header()
+	h.Set("ETag", tag)
+	if matches(r.Header.Values("If-None-Match"), tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Type", jsonMedia)
+	_, _ = w.Write(body)
+}
+
+const tagLen = 16 // octets of a hash, enough that no two answers have the same
+
+// matches is the comparison of RFC 9110 section 13.1.2, which takes weak tags for strong ones.
+func matches(headers []string, tag string) bool {
+	for _, h := range headers {
+		for one := range strings.SplitSeq(h, ",") {
+			if one = strings.TrimSpace(one); one == "*" || strings.TrimPrefix(one, "W/") == tag {
+				return true
+			}
+		}
+	}
+	return false
 }

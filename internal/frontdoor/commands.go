@@ -12,26 +12,24 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"slices"
 	"strconv"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 )
 
-// commands serves the table.
+// commands serves the table over HTTP.
 type commands struct {
-	table  *api.Table
-	byURL  map[string]api.Declaration // by path
-	admins chan struct{}              // places of admins, and
-	others chan struct{}              // of everybody else
-	log    *slog.Logger
-	faults *faults
+	*Desk
+	byURL map[string]api.Declaration // by path
+
+	// Set on the services port, before the first request.
+	strict  bool   // what changes something needs a Content-Type that no form of another page can have
+	caching string // the Cache-Control of what only reads
 }
 
 func newCommands(table *api.Table, log *slog.Logger, faults *faults) *commands {
-	c := &commands{table: table, byURL: make(map[string]api.Declaration), log: log, faults: faults,
-		admins: make(chan struct{}, commandsOfAdmins), others: make(chan struct{}, maxCommands-commandsOfAdmins)}
+	c := &commands{Desk: newDesk(table, log, faults), byURL: make(map[string]api.Declaration)}
 	for _, d := range table.Declarations() {
 		c.byURL[d.Path()] = d
 	}
@@ -47,7 +45,7 @@ func (c *commands) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	allow, read := "GET, HEAD", fromQuery
 	if d.Changes {
-		allow, read = "POST", fromBody
+		allow, read = "POST", c.fromBody
 	}
 	if d.Changes != (r.Method == http.MethodPost) || !d.Changes && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", allow)
@@ -73,66 +71,41 @@ func (c *commands) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (c *commands) serve(w http.ResponseWriter, r *http.Request, who api.Caller, d api.Declaration, args []byte) {
 	ctx, cancel := context.WithTimeoutCause(r.Context(), commandTimeout, fmt.Errorf("it was not done within %v", commandTimeout))
 	defer cancel()
-	places := c.others
-	if who.Role == api.Admin { // what the others have asked for must not lock an admin out
-		places = c.admins
-	}
-	select {
-	case places <- struct{}{}:
-		defer func() { <-places }()
-	case <-ctx.Done():
-		problem(w, api.Failf(api.Unavailable, "%d commands run already; try again later", cap(places)))
-		return
-	}
-	answer, err := c.call(ctx, who, d, args)
-	c.note(who, d, args, err)
+	leave, err := c.enter(ctx, who)
 	if err != nil {
 		problem(w, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(answer)
-}
-
-// call gives the answer of a command as JSON.
-func (c *commands) call(ctx context.Context, who api.Caller, d api.Declaration, args []byte) (answer []byte, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			answer, err = nil, api.Failf(api.Internal, "panic: %v\n%s", p, debug.Stack())
+	defer leave()
+	var answer []byte
+	result, err := c.do(ctx, who, d, args)
+	if err == nil {
+		if answer, err = encode(result); err != nil {
+			c.note(who, d, args, err)
 		}
-	}()
-	result, err := c.table.Call(ctx, who, d.Name, args)
-	switch {
-	case err == nil:
-		return encode(result)
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()) && api.KindOf(err) == api.Internal: // it says no more than that it was told to give up
-		return nil, api.Failf(api.Unavailable, "%s was given up: %w", d.Name, context.Cause(ctx))
 	}
-	return nil, err
+	if err != nil {
+		problem(w, err)
+		return
+	}
+	if d.Changes {
+		w.Header().Set("Content-Type", jsonMedia)
+		_, _ = w.Write(answer)
+		return
+	}
+	c.answer(w, r, answer)
 }
 
-// note writes what was changed, or tried to, by whom. Of what only reads it tells what is our own fault.
-func (c *commands) note(who api.Caller, d api.Declaration, args []byte, err error) {
-	about := []any{"command", d.Name, "caller", who.Name, "arguments", string(args)}
-	ours := err != nil && api.KindOf(err) == api.Internal
-	if err != nil {
-		about = append(about, "error", err)
+// answer answers with what only reads.
+func (c *commands) answer(w http.ResponseWriter, r *http.Request, body []byte) {
+	if c.caching != "" {
+		w.Header().Set("Cache-Control", c.caching)
 	}
-	switch {
-	case ours && d.Changes:
-		c.log.Error("command failed", about...)
-	case ours:
-		c.faults.tell("command failed", about...)
-	case !d.Changes:
-	case err != nil:
-		c.log.Info("command refused", about...)
-	default:
-		c.log.Info("command done", about...)
-	}
+	answerJSON(w, r, body)
 }
 
 // list tells of all commands.
-func (c *commands) list(w http.ResponseWriter, _ *http.Request) {
+func (c *commands) list(w http.ResponseWriter, r *http.Request) {
 	type listed struct {
 		Name    string    `json:"name"`
 		URL     string    `json:"url"`
@@ -152,8 +125,7 @@ func (c *commands) list(w http.ResponseWriter, _ *http.Request) {
 		problem(w, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(b)
+	c.answer(w, r, b)
 }
 
 // fromQuery makes a JSON object of the query: what the command takes, each once.
@@ -187,12 +159,12 @@ func fromQuery(_ http.ResponseWriter, r *http.Request, d api.Declaration) ([]byt
 }
 
 // fromBody reads the body; the table looks at what is in it.
-func fromBody(w http.ResponseWriter, r *http.Request, d api.Declaration) ([]byte, error) {
+func (c *commands) fromBody(w http.ResponseWriter, r *http.Request, d api.Declaration) ([]byte, error) {
 	if r.URL.RawQuery != "" {
 		return nil, api.Failf(api.BadArgument, "%s takes its arguments as JSON in the body, not in the query", d.Name)
 	}
-	if t := r.Header.Get("Content-Type"); t != "" {
-		if media, _, err := mime.ParseMediaType(t); err != nil || media != "application/json" {
+	if t := r.Header.Get("Content-Type"); t != "" || c.strict {
+		if media, _, err := mime.ParseMediaType(t); err != nil || media != jsonMedia {
 			return nil, &unread{http.StatusUnsupportedMediaType, errors.New("the body must be application/json")}
 		}
 	}

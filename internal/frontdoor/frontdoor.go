@@ -1,20 +1,20 @@
-// Package frontdoor answers HTTP on the control socket: the commands of the table (GET /v1/NAME what only reads, POST
-// /v1/actions/NAME what changes something, GET /v1/ the list of them), GET /metrics in the Prometheus exposition format and
-// GET /healthz. Who asks is found out once per connection, by whom it was given; what each may do says the table. The TLS
-// port is not here yet. What commands do, and what is counted, is left to those who do it and count it.
+// Package frontdoor is how everybody comes in: the services port, which is TLS 1.3 and hands each connection to what was agreed
+// upon by ALPN (HTTP, lines for people, frames for ntpq and chronyc), and the control socket, which speaks HTTP alone. Over
+// HTTP there are the commands of the table (GET /v1/NAME what only reads, POST /v1/actions/NAME what changes something, GET
+// /v1/ the list of them, GET /openapi.json their description), GET /v1/stream with what happens, GET /metrics, and the health
+// of us and of the clock. Who asks is left to a Doorkeeper, or to whom the socket was given; what each may do says the table;
+// what commands do, and what is counted, those who do it and count it.
 package frontdoor
 
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 )
@@ -43,15 +43,21 @@ type Server struct {
 	listener net.Listener
 	role     func(net.Conn) api.Caller
 	http     *http.Server
+	contents *contents
 }
 
-// New makes the service; a nil listener means that there is no control socket. role is asked once per connection.
+// New makes the service for no more than commands and metrics. See NewControl.
 func New(control net.Listener, metrics prometheus.Gatherer, table *api.Table, role func(net.Conn) api.Caller, log *slog.Logger) *Server {
+	return NewControl(control, Site{Metrics: metrics, Table: table}, role, log)
+}
+
+// NewControl makes the service; a nil listener means that there is no control socket. role is asked once per connection.
+func NewControl(control net.Listener, site Site, role func(net.Conn) api.Caller, log *slog.Logger) *Server {
 	log = log.With("section", "management")
-	f := &faults{log: log}
-	s := &Server{listener: control, role: role}
+	c := newContents(site, func(r *http.Request) (api.Caller, error) { return callerOf(r), nil }, log)
+	s := &Server{listener: control, role: role, contents: c}
 	s.http = &http.Server{
-		Handler:           routes(metrics, newCommands(table, log, f), f),
+		Handler:           c.routes(),
 		ReadHeaderTimeout: requestTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      answerTimeout,
@@ -60,55 +66,15 @@ func New(control net.Listener, metrics prometheus.Gatherer, table *api.Table, ro
 		ConnContext:       withCaller,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // peers cause these
 	}
+	s.http.RegisterOnShutdown(c.end)
 	return s
 }
-
-// routes lets everybody see that we live. The rest needs a role: a socket that was inherited may be open to all.
-func routes(metrics prometheus.Gatherer, commands *commands, faults *faults) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", needs("metrics", api.Monitor, promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
-		MaxRequestsInFlight: maxScrapes,
-		Timeout:             answerTimeout,
-		ErrorLog:            faults,
-	})))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, "ok\n")
-	})
-	mux.Handle("GET /v1/{$}", needs("the list of commands", api.Monitor, http.HandlerFunc(commands.list)))
-	mux.Handle("/v1/", commands)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
-		mux.ServeHTTP(w, r)
-	})
-}
-
-// needs answers for those with the role alone.
-func needs(what string, role api.Role, next http.Handler) http.Handler {
-	d := api.Declaration{Name: what, Role: role}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := d.Permit(callerOf(r)); err != nil {
-			problem(w, err)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// callerKey is where a connection's context keeps its api.Caller.
-type callerKey struct{}
 
 func withCaller(ctx context.Context, c net.Conn) context.Context {
 	if s, ok := c.(*slotted); ok {
 		ctx = context.WithValue(ctx, callerKey{}, s.caller)
 	}
 	return ctx
-}
-
-// callerOf is the zero Caller, who may nothing, if nobody knows.
-func callerOf(r *http.Request) api.Caller {
-	who, _ := r.Context().Value(callerKey{}).(api.Caller)
-	return who
 }
 
 // Run answers until ctx is done, then lets answers under way finish, and closes the socket.
@@ -131,5 +97,6 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	<-drained
+	s.contents.detached.Wait()
 	return nil
 }

@@ -93,7 +93,7 @@ func (s *KeySet) view() []api.Key {
 		k, state := &s.keys[i], "old"
 		switch {
 		case i == s.mints():
-			state = "current"
+			state = api.KeyCurrent
 		case i > s.mints():
 			state = "next"
 		}

@@ -76,20 +76,26 @@ func (s *KeySet) Seal(dst, nonce []byte, session *cookie.Session) ([]byte, error
 // Open fills session from a cookie under any key of the set, the next one included. ErrUnknownKey, cookie.ErrOpen.
 // No allocation. A nil set, of a ring without keys, knows no key.
 func (s *KeySet) Open(session *cookie.Session, c []byte) error {
+	_, err := s.OpenAged(session, c)
+	return err
+}
+
+// OpenAged is Open and tells how many rotations ago the key was the current one: -1 and below is one that does not mint yet.
+func (s *KeySet) OpenAged(session *cookie.Session, c []byte) (rotations int, err error) {
 	if s == nil {
 		session.Zero()
-		return ErrUnknownKey
+		return 0, ErrUnknownKey
 	}
 	id, ok := s.dialect.KeyID(c)
 	if !ok {
-		return cookie.ErrOpen
+		return 0, cookie.ErrOpen
 	}
 	for i := len(s.keys) - 1; i >= 0; i-- { // the newest keys see the most cookies
 		if s.keys[i].id == id {
-			return s.keys[i].sealer.Open(session, c)
+			return s.mints() - i, s.keys[i].sealer.Open(session, c)
 		}
 	}
-	return ErrUnknownKey
+	return 0, ErrUnknownKey
 }
 
 // Format prints the name and the dialect only, whatever the verb. A copy does, too: fmt would walk into its keys.

@@ -36,6 +36,36 @@ func TestCookiesUnderEveryKeyOpen(t *testing.T) {
 	}
 }
 
+// TestOpenedKeysHaveAnAge: each rotation makes a cookie's key one older, until it is dropped; who has rotated before us mints
+// under what is our next key.
+func TestOpenedKeysHaveAnAge(t *testing.T) {
+	for _, d := range dialects {
+		before := mustSet(t, d, 0)
+		s := before
+		c := mint(t, s)
+		for want := 0; ; want++ {
+			age, err := s.OpenAged(new(cookie.Session), c)
+			if errors.Is(err, ErrUnknownKey) && want > s.keep {
+				break
+			}
+			if err != nil || age != want {
+				t.Fatalf("%v: after %d rotations its age is %d, %v", d, want, age, err)
+			}
+			s = mustStep(t, s, s.next().mintFrom)
+			if want == 0 {
+				if age, err := before.OpenAged(new(cookie.Session), mint(t, s)); err != nil || age != -1 {
+					t.Errorf("%v: the age of the next key is %d, %v", d, age, err)
+				}
+			}
+		}
+		followed := *s
+		followed.followed, followed.primary = true, 0
+		if age, err := followed.OpenAged(new(cookie.Session), mint(t, &followed)); err != nil || age != 0 {
+			t.Errorf("%v: the current key of a followed set has age %d, %v", d, age, err)
+		}
+	}
+}
+
 func TestMintsUnderCurrent(t *testing.T) {
 	for _, d := range dialects {
 		s := mustSet(t, d, 1)

@@ -61,6 +61,14 @@ func (c *Chrony) Rekey(ctx context.Context) error {
 	})
 }
 
+// Converse lets talk ask what it likes, in chronyd's own protocol and over one socket, UDP if there is no other way: ask gives
+// the reply, or an error with the cmdmon.Status that chronyd refuses with. Nothing of it is remembered here.
+func (c *Chrony) Converse(ctx context.Context, talk func(ask func(cmdmon.Command, cmdmon.Body) (cmdmon.Reply, error)) error) error {
+	return c.ask(ctx, true, func(s *session) error {
+		return talk(func(q cmdmon.Command, body cmdmon.Body) (cmdmon.Reply, error) { return s.command(ctx, q, body) })
+	})
+}
+
 // ask lets f ask over a fresh socket, by which a chronyd that was started anew is met again. Over UDP only if f can do with
 // what is answered there, and only if there is no other way: a chronyd that hangs does so on both.
 func (c *Chrony) ask(ctx context.Context, overUDP bool, f func(*session) error) error {

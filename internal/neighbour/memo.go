@@ -19,9 +19,10 @@ type memo[T any] struct {
 	answered time.Time     // or given up
 	value    T
 	err      error
+	counts   *counts
 }
 
-func newMemo[T any]() memo[T] { return memo[T]{asking: make(chan struct{}, 1)} }
+func newMemo[T any]() memo[T] { return memo[T]{asking: make(chan struct{}, 1), counts: &counts{}} }
 
 // get asks, unless the last question is of this second. One caller asks, on its own goroutine, and all who come meanwhile
 // have the same answer: behind a daemon that hangs they do not queue up. That caller's end does not end the question, since it is everybody's; within does.
@@ -48,5 +49,6 @@ func (m *memo[T]) get(ctx context.Context, within time.Duration, ask func(contex
 	m.asked = time.Now()
 	m.value, m.err = ask(ctx)
 	m.answered = time.Now()
+	m.counts.count(m.err)
 	return m.value, m.err
 }

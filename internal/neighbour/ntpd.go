@@ -1,6 +1,7 @@
 package neighbour
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,26 @@ func (n *NTPD) ask(f func(*control) error) error {
 		return fmt.Errorf("ntpd does not answer at %s: connection refused: it does not run, or listens on other addresses", n.address)
 	}
 	return fmt.Errorf("ntpd at %s: %w", n.address, err)
+}
+
+// ConverseMode6 lets talk ask what it likes, over one socket and without a key: ask gives the status word and the data of the
+// answer, which are the caller's, or an error with the mode6.ErrorCode that ntpd refuses with. Nothing of it is remembered here.
+func (n *NTPD) ConverseMode6(ctx context.Context, talk func(ask func(mode6.Request) (uint16, []byte, error)) error) error {
+	return n.ask(func(c *control) error {
+		return talk(func(q mode6.Request) (uint16, []byte, error) {
+			var data []byte
+			var err error
+			if q.Op == mode6.OpReadMRU { // who walks asks for less when something is lost
+				data, err = c.attempt(ctx, q, partTimeout)
+			} else {
+				data, err = c.read(ctx, q)
+			}
+			if err != nil {
+				return 0, nil, err
+			}
+			return c.answer.Status(), bytes.Clone(data), nil
+		})
+	})
 }
 
 // control is a socket to ntpd for a few questions.

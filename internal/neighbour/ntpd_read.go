@@ -184,7 +184,7 @@ func authenticated(v mode6.Variables) string {
 func judged(s mode6.Selection) string {
 	switch s {
 	case mode6.SelectSystem, mode6.SelectPPS:
-		return "selected"
+		return api.SelectionSelected
 	case mode6.SelectCandidate:
 		return "combined"
 	case mode6.SelectOutlier:

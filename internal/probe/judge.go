@@ -8,6 +8,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/ntptsd/ntptsd/internal/api/view"
 )
 
 // Status is a verdict in the sense of the monitoring plugins: 0 to 3, also the exit code.
@@ -39,7 +41,7 @@ type Finding struct {
 func Judge(r Report, warn, critical Limits, now time.Time) (Status, []Finding) {
 	var found []Finding
 	add := func(s Status, format string, args ...any) {
-		found = append(found, Finding{s, s.String(), Printable(fmt.Sprintf(format, args...))})
+		found = append(found, Finding{s, s.String(), view.Printable(fmt.Sprintf(format, args...))})
 	}
 	if r.Err != nil {
 		add(failure(r.Err), "%s", strings.TrimPrefix(r.Err.Error(), "probe: "))

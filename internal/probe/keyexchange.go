@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ntptsd/ntptsd/internal/api/view"
 	"github.com/ntptsd/ntptsd/protocol/aead"
 	"github.com/ntptsd/ntptsd/protocol/ntske"
 )
@@ -158,7 +159,7 @@ func describe(state *tls.ConnectionState, resp ntske.Response, took time.Duratio
 		Port:       resp.Port,
 	}
 	if cert := earliestExpiry(state.VerifiedChains); cert != nil {
-		ke.Expires, ke.ExpiresOf = cert.NotAfter, Printable(cert.Subject.String())
+		ke.Expires, ke.ExpiresOf = cert.NotAfter, view.Printable(cert.Subject.String())
 	}
 	return ke
 }

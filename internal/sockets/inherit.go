@@ -16,6 +16,7 @@ const (
 	nameKeyExchange = "keyexchange"
 	nameTime        = "timeserver"
 	nameControl     = "control"
+	nameMonitoring  = "monitoring"
 )
 
 // inheritance is what was handed over and not yet taken.
@@ -113,11 +114,11 @@ func (in *inheritance) take(match func(h *handed) bool) []handed {
 	return taken
 }
 
-// takeTCP takes what is named for key exchange, or is named for nobody and listens where it should.
-func (in *inheritance) takeTCP(listen []netip.AddrPort) []net.Listener {
+// takeTCP takes what has the name, or is named for nobody and listens where it should.
+func (in *inheritance) takeTCP(name string, listen []netip.AddrPort) []net.Listener {
 	var all []net.Listener
 	for _, h := range in.take(func(h *handed) bool {
-		return h.tcp != nil && (h.name == nameKeyExchange || h.nameless() && slices.Contains(listen, unmapped(h.tcp.Addr().(*net.TCPAddr).AddrPort())))
+		return h.tcp != nil && (h.name == name || h.nameless() && slices.Contains(listen, unmapped(h.tcp.Addr().(*net.TCPAddr).AddrPort())))
 	}) {
 		all = append(all, h.tcp)
 	}
@@ -148,14 +149,14 @@ func (in *inheritance) takeUnix() net.Listener {
 
 // nameless tells that the name says nothing: systemd's default is the unit's name.
 func (h *handed) nameless() bool {
-	return h.name != nameKeyExchange && h.name != nameTime && h.name != nameControl
+	return h.name != nameKeyExchange && h.name != nameTime && h.name != nameControl && h.name != nameMonitoring
 }
 
 // unused names what nobody took: serving less than was handed over would look like an outage elsewhere.
 func (in *inheritance) unused() error {
 	var failures []error
 	for _, h := range in.left {
-		failures = append(failures, fmt.Errorf("inherited socket %q (%s %v) fits no section: name it keyexchange, timeserver or control "+
+		failures = append(failures, fmt.Errorf("inherited socket %q (%s %v) fits no section: name it keyexchange, timeserver, monitoring or control "+
 			"(FileDescriptorName=), configure that section, or remove it from the socket unit", h.name, h.addr().Network(), h.addr()))
 	}
 	return errors.Join(failures...)

@@ -42,8 +42,8 @@ func anyFamily[T any](addr netip.AddrPort, family string, open func(family strin
 // deferralOf is how long the kernel keeps a client that says nothing from us: as long as we would wait ourselves. The
 // ClientHello follows the handshake at once, so nobody who speaks waits; who stays silent costs no goroutine that long,
 // and is then accepted and has the hello timeout again.
-func deferralOf(c *config.KeyExchange) time.Duration {
-	return max(time.Duration(c.HelloTimeout), time.Second)
+func deferralOf(helloTimeout config.Duration) time.Duration {
+	return max(time.Duration(helloTimeout), time.Second)
 }
 
 func listenTCP(addr netip.AddrPort, family string, deferral time.Duration) (net.Listener, error) {

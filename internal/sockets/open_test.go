@@ -148,7 +148,7 @@ func TestMachineWithoutIPv6GetsTheOtherWildcard(t *testing.T) {
 
 func TestDeferralFollowsTheHelloTimeout(t *testing.T) {
 	for timeout, want := range map[time.Duration]time.Duration{0: time.Second, 2 * time.Second: 2 * time.Second} {
-		if got := deferralOf(&config.KeyExchange{HelloTimeout: config.Duration(timeout)}); got != want {
+		if got := deferralOf(config.Duration(timeout)); got != want {
 			t.Errorf("%v: %v", timeout, got)
 		}
 	}

@@ -8,7 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/ntptsd/ntptsd/internal/config"
 )
@@ -18,7 +21,10 @@ type Set struct {
 	KeyExchange []net.Listener
 	Time        []*UDP       // workers of one address stand side by side
 	Control     net.Listener // nil: no control socket
+	// Monitoring are those of the services port with TLS, MonitoringPlain those without.
+	Monitoring, MonitoringPlain []net.Listener
 
+	monitoring  *config.Monitoring // what the sockets were opened for
 	controlPath string
 	controlMade bool // by us: not inherited
 }
@@ -47,6 +53,10 @@ func open(cfg *config.Config, from *inheritance) (*Set, error) {
 	if c := cfg.TimeServer; c != nil {
 		failures = append(failures, s.openTime(c, from))
 	}
+	if c := cfg.Monitoring; c != nil {
+		s.monitoring = c
+		failures = append(failures, s.openMonitoring(c, from))
+	}
 	if c := cfg.Management; c != nil && c.Socket != "" {
 		s.controlPath = c.Socket
 		failures = append(failures, s.openControl(cfg, from))
@@ -56,23 +66,45 @@ func open(cfg *config.Config, from *inheritance) (*Set, error) {
 }
 
 func (s *Set) openKeyExchange(c *config.KeyExchange, from *inheritance) (err error) {
-	deferral := deferralOf(c)
-	if s.KeyExchange = from.takeTCP(c.Listen); len(s.KeyExchange) > 0 {
-		for _, l := range s.KeyExchange {
+	s.KeyExchange, err = openTCP("keyexchange", c.Listen, from.takeTCP(nameKeyExchange, c.Listen), deferralOf(c.HelloTimeout))
+	return err
+}
+
+// openMonitoring opens plain addresses itself, always: systemd's sockets are for the network. Who says nothing there waits
+// for a greeting, so these are not deferred.
+func (s *Set) openMonitoring(c *config.Monitoring, from *inheritance) error {
+	var err, plainErr error
+	s.Monitoring, err = openTCP("monitoring", c.Listen, from.takeTCP(nameMonitoring, c.Listen), deferralOf(c.HelloTimeout))
+	for _, addr := range c.PlainListen {
+		l, err := listenTCP(addr, familyOf(addr, c.PlainListen), 0)
+		if err != nil {
+			plainErr = errors.Join(plainErr, fmt.Errorf("monitoring.plain-listen: %w", explain(addr.String(), err)))
+			continue
+		}
+		s.MonitoringPlain = append(s.MonitoringPlain, l)
+	}
+	return errors.Join(err, plainErr)
+}
+
+// openTCP takes what was inherited, or else opens the addresses.
+func openTCP(section string, listen []netip.AddrPort, inherited []net.Listener, deferral time.Duration) ([]net.Listener, error) {
+	if len(inherited) > 0 {
+		for _, l := range inherited {
 			if err := deferAccept(l.(*net.TCPListener), deferral); err != nil {
-				return fmt.Errorf("keyexchange: inherited socket %v: %w", l.Addr(), err)
+				return inherited, fmt.Errorf("%s: inherited socket %v: %w", section, l.Addr(), err)
 			}
 		}
-		return nil
+		return inherited, nil
 	}
-	for _, addr := range c.Listen {
-		l, err := listenTCP(addr, familyOf(addr, c.Listen), deferral)
+	var opened []net.Listener
+	for _, addr := range listen {
+		l, err := listenTCP(addr, familyOf(addr, listen), deferral)
 		if err != nil {
-			return fmt.Errorf("keyexchange.listen: %w", explain(addr.String(), err))
+			return opened, fmt.Errorf("%s.listen: %w", section, explain(addr.String(), err))
 		}
-		s.KeyExchange = append(s.KeyExchange, l)
+		opened = append(opened, l)
 	}
-	return nil
+	return opened, nil
 }
 
 func (s *Set) openTime(c *config.TimeServer, from *inheritance) error {
@@ -118,7 +150,7 @@ func (s *Set) GiveControl(uid, gid int) error {
 // Close closes everything.
 func (s *Set) Close() error {
 	var failures []error
-	for _, l := range s.KeyExchange {
+	for _, l := range slices.Concat(s.KeyExchange, s.Monitoring, s.MonitoringPlain) {
 		failures = append(failures, l.Close())
 	}
 	for _, u := range s.Time {
@@ -130,14 +162,30 @@ func (s *Set) Close() error {
 	return errors.Join(failures...)
 }
 
-// Prepare refuses another control socket: which addresses changed is told by the services that use them.
+// Prepare refuses another control socket, and other addresses of the services port: which addresses of key exchange and time
+// changed is told by the services that use them.
 func (s *Set) Prepare(cfg *config.Config) (commit func(), err error) {
 	var path string
 	if cfg.Management != nil {
 		path = cfg.Management.Socket
 	}
+	var refusals []error
 	if path != s.controlPath {
-		return nil, fmt.Errorf("management.socket changed from %q to %q: restart ntptsd to change it", s.controlPath, path)
+		refusals = append(refusals, fmt.Errorf("management.socket changed from %q to %q: restart ntptsd to change it", s.controlPath, path))
+	}
+	switch was, is := s.monitoring, cfg.Monitoring; {
+	case (was == nil) != (is == nil):
+		refusals = append(refusals, errors.New("the section [monitoring] came or went: restart ntptsd to open or close the services port"))
+	case was == nil:
+	case !slices.Equal(was.Listen, is.Listen):
+		refusals = append(refusals, fmt.Errorf("monitoring.listen changed from %v to %v: restart ntptsd to change it", was.Listen, is.Listen))
+	case !slices.Equal(was.PlainListen, is.PlainListen):
+		refusals = append(refusals, fmt.Errorf("monitoring.plain-listen changed from %v to %v: restart ntptsd to change it", was.PlainListen, is.PlainListen))
+	case was.HelloTimeout != is.HelloTimeout || was.MaxConnections != is.MaxConnections || was.MaxConnectionsPerPrefix != is.MaxConnectionsPerPrefix:
+		refusals = append(refusals, errors.New("monitoring.hello-timeout or one of monitoring.max-connections* changed: restart ntptsd to change it"))
+	}
+	if err := errors.Join(refusals...); err != nil {
+		return nil, err
 	}
 	return func() {}, nil
 }

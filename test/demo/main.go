@@ -43,6 +43,16 @@ listen = ["127.0.0.1:{{.NTP}}"{{if .IPv6}}, "[::1]:{{.NTP}}"{{end}}]
 source  = "fixed"     # believe this machine's clock as it is: for a demonstration only
 stratum = 3
 
+[monitoring]
+listen = ["127.0.0.1:{{.Services}}"{{if .IPv6}}, "[::1]:{{.Services}}"{{end}}]
+
+[access]
+client-ca = "{{.Dir}}/ca.pem"
+
+[access.certificate.operator]
+san  = "operator"
+role = "operator"
+
 [management]
 socket = "{{.Dir}}/control.sock"
 
@@ -51,7 +61,19 @@ format = "text"
 `))
 
 var next = template.Must(template.New("").Parse(`
-ntptsd serves until ^C. In another terminal, from this folder:
+ntptsd serves until ^C. Watch it in a browser, which will warn of the throw-away CA; the link works once, for five minutes:
+
+  {{.Link}}
+
+In another terminal, from this folder:
+
+  # the services port by hand, with the operator's certificate: peers, status, show keys, events --follow, help
+  openssl s_client -quiet -crlf -CAfile {{.Dir}}/ca.pem -cert {{.Dir}}/operator.pem -key {{.Dir}}/operator.key -connect localhost:{{.Services}}
+
+  # by program, and live; "login" makes another link
+  curl --cacert {{.Dir}}/ca.pem --cert {{.Dir}}/operator.pem --key {{.Dir}}/operator.key https://localhost:{{.Services}}/v1/status
+  {{.Client}} --host localhost:{{.Services}} --ca {{.Dir}}/ca.pem --cert {{.Dir}}/operator.pem --key {{.Dir}}/operator.key top
+  {{.Client}} --socket {{.Dir}}/control.sock login
 
   # the same again; try --json and --count 5, too
   {{.Client}} probe --ca {{.Dir}}/ca.pem localhost:{{.KE}}
@@ -76,7 +98,9 @@ ntptsd serves until ^C. In another terminal, from this folder:
 type place struct {
 	Dir, Client string
 	KE, NTP     int
+	Services    int
 	IPv6        bool
+	Link        string // to the dashboard
 }
 
 func main() {
@@ -96,6 +120,9 @@ func run(ctx context.Context, out io.Writer) error {
 	defer os.RemoveAll(dir)
 	p := place{Dir: dir, Client: clientPath, IPv6: ipv6()}
 	if p.KE, err = freePort(14460, tcpFree); err != nil {
+		return err
+	}
+	if p.Services, err = freePort(max(14461, p.KE+1), tcpFree); err != nil {
 		return err
 	}
 	if p.NTP, err = freePort(10123, udpFree); err != nil {
@@ -131,7 +158,7 @@ func prepare(ctx context.Context, p place) error {
 	if err != nil {
 		return fmt.Errorf("ntptsd init: %w\n%s", err, out)
 	}
-	for _, name := range []string{"ca.pem", "server.pem", "server.key"} {
+	for _, name := range []string{"ca.pem", "server.pem", "server.key", "operator.pem", "operator.key"} {
 		if err := os.Rename(filepath.Join(etc, name), filepath.Join(p.Dir, name)); err != nil {
 			return err
 		}
@@ -197,6 +224,11 @@ func show(ctx context.Context, p place, out io.Writer) error {
 	if err := c.Run(); err != nil {
 		return fmt.Errorf("the probe failed: %w", err)
 	}
+	link, err := exec.CommandContext(ctx, clientPath, "--socket", filepath.Join(p.Dir, "control.sock"), "login", "operator").Output()
+	if err != nil {
+		return fmt.Errorf("no link to the dashboard: %w", err)
+	}
+	p.Link, _, _ = strings.Cut(string(link), "\n")
 	return next.Execute(out, p)
 }
 

@@ -1,4 +1,4 @@
-package main
+package view
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"unicode"
 	"unicode/utf16"
 )
@@ -31,8 +32,8 @@ func decode[R any](answer []byte) (r R, err error) {
 	return r, nil
 }
 
-// indent writes JSON for people. What would act on a terminal, which JSON allows in strings, is escaped as JSON does.
-func indent(out *bytes.Buffer, answer []byte) error {
+// Indent writes JSON for people. What would act on a terminal, which JSON allows in strings, is escaped as JSON does.
+func Indent(out *bytes.Buffer, answer []byte) error {
 	if err := checkDepth(answer); err != nil {
 		return err
 	}
@@ -40,18 +41,25 @@ func indent(out *bytes.Buffer, answer []byte) error {
 	if err := json.Indent(&b, bytes.TrimSpace(answer), "", "  "); err != nil {
 		return err
 	}
-	for _, r := range b.String() {
+	out.WriteString(Escape(b.String()))
+	out.WriteByte('\n')
+	return nil
+}
+
+// Escape writes JSON so that nothing in its strings acts on a terminal.
+func Escape(text string) string {
+	var out strings.Builder
+	for _, r := range text {
 		switch high, low := utf16.EncodeRune(r); {
 		case r == '\n' || unicode.IsPrint(r):
 			out.WriteRune(r)
 		case high != unicode.ReplacementChar:
-			fmt.Fprintf(out, `\u%04x\u%04x`, high, low)
+			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
 		default:
-			fmt.Fprintf(out, `\u%04x`, r)
+			fmt.Fprintf(&out, `\u%04x`, r)
 		}
 	}
-	out.WriteByte('\n')
-	return nil
+	return out.String()
 }
 
 func checkDepth(answer []byte) error {

@@ -1,4 +1,4 @@
-package main
+package view
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ func TestIndent(t *testing.T) {
 		"{\"a\":\"\U000e0001 \U0001f600 \u00a0\"}": "{\n  \"a\": \"\\udb40\\udc01 \U0001f600 \\u00a0\"\n}\n",
 	} {
 		var out bytes.Buffer
-		if err := indent(&out, []byte(in)); err != nil || out.String() != want {
+		if err := Indent(&out, []byte(in)); err != nil || out.String() != want {
 			t.Errorf("%q: %q %v, want %q", in, out.String(), err, want)
 			continue
 		}
@@ -40,12 +40,12 @@ func TestIndentRefuses(t *testing.T) {
 		strings.Repeat("[", 1<<20):   "nests deeper than 32 levels",
 		strings.Repeat(`{"a":`, 100): "nests deeper than 32 levels",
 	} {
-		if err := indent(new(bytes.Buffer), []byte(in)); err == nil || !strings.Contains(err.Error(), want) {
+		if err := Indent(new(bytes.Buffer), []byte(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.20q: %v, want %q", in, err, want)
 		}
 	}
 	deep := strings.Repeat(`[`, maxDepth) + `"[[[[\"[[[{{{"` + strings.Repeat(`]`, maxDepth)
-	if err := indent(new(bytes.Buffer), []byte(deep+"")); err != nil {
+	if err := Indent(new(bytes.Buffer), []byte(deep+"")); err != nil {
 		t.Error(err)
 	}
 }
@@ -55,7 +55,7 @@ func FuzzIndent(f *testing.F) {
 	f.Add([]byte("{\"a\":\"\u009b\U000e0001\"}"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var out bytes.Buffer
-		if err := indent(&out, in); err != nil {
+		if err := Indent(&out, in); err != nil {
 			return
 		}
 		checkSafe(t, "indent", out.String())

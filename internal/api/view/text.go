@@ -1,4 +1,4 @@
-package main
+package view
 
 import (
 	"fmt"
@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/ntptsd/ntptsd/internal/api"
-	"github.com/ntptsd/ntptsd/internal/probe"
 )
 
 // What a daemon can make a terminal show.
@@ -23,31 +22,31 @@ const (
 
 // clip is text from the daemon for a terminal.
 func clip(s string, most int) string {
-	shown := []rune(probe.Printable(s[:min(len(s), (most+1)*utf8.UTFMax)]))
+	shown := []rune(Printable(s[:min(len(s), (most+1)*utf8.UTFMax)]))
 	if len(shown) > most {
 		return string(shown[:most-1]) + "…"
 	}
 	return string(shown)
 }
 
-// sentence is a line of text.
-func sentence(s string) string { return clip(s, maxSentence) }
+// Sentence is a line of text.
+func Sentence(s string) string { return clip(s, maxSentence) }
 
-// lines is text that may have several lines. Those after the first are set in, so that none looks like a message of ours.
-func lines(text string) string {
+// Lines is text that may have several lines. Those after the first are set in, so that none looks like a message of ours.
+func Lines(text string) string {
 	var all []string
 	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
 		if len(all) == maxLines {
 			all = append(all, "…")
 			break
 		}
-		all = append(all, sentence(line))
+		all = append(all, Sentence(line))
 	}
 	return strings.Join(all, "\n    ")
 }
 
-// word is what stands in a table or within a sentence; "-" if it is not known.
-func word(s string) string {
+// Word is what stands in a table or within a sentence; "-" if it is not known.
+func Word(s string) string {
 	if s == "" {
 		return "-"
 	}
@@ -93,8 +92,8 @@ func decimal(v float64, digits int) string {
 	return fmt.Sprintf("%.*f", digits, v)
 }
 
-// span is a length of time, such as 3s, 5m, 2h and 4d.
-func span(seconds float64) string {
+// Span is a length of time, such as 3s, 5m, 2h and 4d.
+func Span(seconds float64) string {
 	s := max(0, math.Floor(seconds))
 	switch {
 	case s < 60:
@@ -107,20 +106,20 @@ func span(seconds float64) string {
 	return decimal(math.Floor(s/(24*60*60)), 0) + "d"
 }
 
-// moment is when something was or will be, seen from now.
-func moment(t, now time.Time) string {
+// Moment is when something was or will be, seen from now.
+func Moment(t, now time.Time) string {
 	switch d := t.Sub(now).Seconds(); {
 	case t.IsZero():
 		return "-"
 	case d > 0:
-		return "in " + span(d)
+		return "in " + Span(d)
 	default:
-		return span(-d) + " ago"
+		return Span(-d) + " ago"
 	}
 }
 
-// amount is a small length of time, such as 230ns, 12us, 3.2ms and 1.5s.
-func amount(seconds float64) string {
+// Amount is a small length of time, such as 230ns, 12us, 3.2ms and 1.5s.
+func Amount(seconds float64) string {
 	v, unit := seconds, "s"
 	for _, smaller := range []string{"ms", "us", "ns"} {
 		if math.Abs(v) >= 0.9995 || v == 0 { // which is written as 1.0
@@ -135,8 +134,8 @@ func amount(seconds float64) string {
 	return decimal(v, digits) + unit
 }
 
-// offset is an amount that says its sign: + when the other side is ahead of the local clock.
-func offset(seconds float64) string { return signed(amount(seconds)) }
+// Offset is an amount that says its sign: + when the other side is ahead of the local clock.
+func Offset(seconds float64) string { return signed(Amount(seconds)) }
 
 func signed(number string) string {
 	if strings.HasPrefix(number, "-") {

@@ -1,4 +1,4 @@
-package main
+package view
 
 import (
 	"math"
@@ -13,7 +13,7 @@ func TestSpan(t *testing.T) {
 		-3: "0s", 0: "0s", 3.99: "3s", 59.9: "59s", 60: "1m", 300: "5m", 3599: "59m", 3600: "1h", 7300: "2h",
 		172799: "47h", 172800: "2d", 86400 * 400: "400d", 1e300: "1.16e+295d", math.MaxFloat64: "2.08e+303d",
 	} {
-		if got := span(seconds); got != want {
+		if got := Span(seconds); got != want {
 			t.Errorf("span(%v) = %s, want %s", seconds, got, want)
 		}
 	}
@@ -25,12 +25,12 @@ func TestAmount(t *testing.T) {
 		12e-6: "12us", 3.2e-3: "3.2ms", 0.0123: "12ms", 0.4567: "457ms", 0.9994: "999ms", 0.9996: "1.0s", 1.5: "1.5s", 12.7: "13s", 86400: "86400s",
 		9.2e9: "9.2e+09s", 1e300: "1e+300s", -12e-6: "-12us", -3.2e-3: "-3.2ms", -1.5: "-1.5s",
 	} {
-		if got := amount(seconds); got != want {
+		if got := Amount(seconds); got != want {
 			t.Errorf("amount(%v) = %s, want %s", seconds, got, want)
 		}
 	}
 	for seconds, want := range map[float64]string{0: "+0s", 12e-6: "+12us", -3.2e-3: "-3.2ms", 1e300: "+1e+300s"} {
-		if got := offset(seconds); got != want {
+		if got := Offset(seconds); got != want {
 			t.Errorf("offset(%v) = %s, want %s", seconds, got, want)
 		}
 	}
@@ -52,7 +52,7 @@ func TestMoment(t *testing.T) {
 		now.Add(3 * time.Hour): "in 3h",
 		time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC): "in 106751d", // as far as a Duration goes
 	} {
-		if got := moment(at, now); got != want {
+		if got := Moment(at, now); got != want {
 			t.Errorf("moment(%v) = %s, want %s", at, got, want)
 		}
 	}
@@ -81,11 +81,17 @@ func TestClip(t *testing.T) {
 
 // An error of several lines, as of a bad configuration, stays readable, and each line shows that it belongs to the first.
 func TestLines(t *testing.T) {
-	if got, want := lines("\na: wrong\nb:\twrong\x1b[2J\n"), "a: wrong\n    b:\\twrong\\x1b[2J"; got != want {
+	if got, want := Lines("\na: wrong\nb:\twrong\x1b[2J\n"), "a: wrong\n    b:\\twrong\\x1b[2J"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	got := lines(strings.Repeat("x\n", 10000))
+	got := Lines(strings.Repeat("x\n", 10000))
 	if n := strings.Count(got, "\n"); n != maxLines || !strings.HasSuffix(got, "\n    …") {
 		t.Errorf("%d lines, the end is %q", n, got[len(got)-20:])
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	if got, want := Printable("CN=t\n\x1b.example, O=Zeitgeber Köln"), `CN=t\n\x1b.example, O=Zeitgeber Köln`; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

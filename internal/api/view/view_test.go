@@ -1,4 +1,4 @@
-package main
+package view
 
 import (
 	"bytes"
@@ -56,31 +56,31 @@ func targets() []api.Target {
 }
 
 // show is what a view makes of an answer.
-func show(t *testing.T, command string, answer any) (string, int) {
+func show(t *testing.T, command string, answer any) (string, bool) {
 	t.Helper()
 	b, err := json.Marshal(answer)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	code, err := views()[command].show(&out, b, now)
+	bad, err := All()[command].Show(&out, b, now)
 	if err != nil {
 		t.Fatalf("%s: %v", command, err)
 	}
-	return out.String(), code
+	return out.String(), bad
 }
 
 func TestViews(t *testing.T) {
 	for _, c := range []struct {
 		name, command string
 		answer        any
-		code          int
+		bad           bool
 		want          string
 	}{
 		{"all is well", "status", api.Status{
 			Version: "0.3.0", StartedAt: ago(3 * day), Clock: chrony(), Neighbour: api.Neighbour{Name: "chrony", Via: "/run/chrony/chronyd.sock", AgeSeconds: new(1.2)},
 			Rings: []api.Ring{ourRing()}, Targets: targets()[:1], Problems: []string{},
-		}, 0, `
+		}, false, `
 ntptsd            0.3.0, started 3d ago
 clock             synchronised, source chrony, stratum 2, refid 192.0.2.10, within 6.8ms
 neighbour         chrony answered 1s ago
@@ -95,7 +95,7 @@ no problems
 			Neighbour: api.Neighbour{Name: "chrony", Problem: "it does not answer: connection refused", AgeSeconds: new(300.0)},
 			Rings:     []api.Ring{theirRing()}, Targets: targets()[1:],
 			Problems: []string{"the clock is not synchronised, and time clients are told so: chrony says so", "target b.example.net:10123 is not fit: no answer within 3s"},
-		}, exitFailed, `
+		}, true, `
 ntptsd                      0.3.0, started 3s ago
 clock                       not synchronised, source chrony, read 5m ago
 neighbour                   chrony answered 5m ago: it does not answer: connection refused
@@ -108,7 +108,7 @@ problems:
 `},
 		{"just started", "status", api.Status{
 			StartedAt: now, Neighbour: api.Neighbour{Name: "ntpsec"}, Rings: []api.Ring{}, Targets: []api.Target{}, Problems: []string{},
-		}, 0, `
+		}, false, `
 ntptsd     -, started 0s ago
 clock      not read yet
 neighbour  ntpsec has not answered yet
@@ -116,13 +116,13 @@ no problems
 `},
 		{"smearing", "status", api.Status{
 			Version: "0.3.0", Clock: api.Tracking{Source: "ntpd", Smearing: true}, Rings: []api.Ring{}, Targets: []api.Target{}, Problems: []string{},
-		}, 0, `
+		}, false, `
 ntptsd     0.3.0, started -
 clock      not synchronised: ntpd smears a leap second
 neighbour  none
 no problems
 `},
-		{"synchronised", "tracking", chrony(), 0, `
+		{"synchronised", "tracking", chrony(), false, `
 source           chrony
 version          4.6.1
 synchronised     yes
@@ -139,7 +139,7 @@ root dispersion  610us
 error bound      6.8ms
 read             1s ago
 `},
-		{"nothing known", "tracking", api.Tracking{AgeSeconds: 9.2e9}, 0, `
+		{"nothing known", "tracking", api.Tracking{AgeSeconds: 9.2e9}, false, `
 source           -
 version          -
 synchronised     no
@@ -160,32 +160,32 @@ read             not yet
 			{Name: "ntp1.example.net", Address: "2001:db8::10", Kind: "server", Selection: "selected", Stratum: 1, PollSeconds: 64, Reach: 0o377,
 				LastRxSeconds: new(12.7), OffsetSeconds: new(0.000012), ErrorSeconds: new(0.000035), DelaySeconds: new(0.0032), Authentication: "nts"},
 			{Name: "PPS0", Kind: "refclock", Selection: "falseticker", PollSeconds: 0.25, Reach: 7, OffsetSeconds: new(-0.0032)},
-		}}, 0, `
+		}}, false, `
 NAME              ADDRESS       KIND      STATE        STRATUM  POLL   REACH  LAST  OFFSET  ERROR  DELAY  AUTH
 ntp1.example.net  2001:db8::10  server    selected     1        64s    377    12s   +12us   35us   3.2ms  nts
 PPS0              -             refclock  falseticker  0        0.25s  7      -     -3.2ms  -      -      -
 `},
-		{"none", "sources", api.Sources{Sources: []api.Source{}}, 0, `
+		{"none", "sources", api.Sources{Sources: []api.Source{}}, false, `
 the time daemon next door follows nothing
 `},
 		{"some", "clients", api.Clients{Known: 345, Clients: []api.Client{
 			{Address: "192.0.2.7", Requests: 123456, Dropped: new(uint64(0)), KeyExchanges: new(uint64(3)), IntervalSeconds: new(64.004), LastSeconds: new(12.0)},
 			{Address: "2001:db8::7", Requests: 1},
-		}}, 0, `
+		}}, false, `
 ADDRESS      REQUESTS  DROPPED  KEYEXCHANGES  INTERVAL  LAST
 192.0.2.7    123456    0        3             64s       12s
 2001:db8::7  1         -        -             -         -
 2 of the 345 clients that the time daemon remembers; --limit shows more
 `},
-		{"cut", "clients", api.Clients{Known: 65536, More: true, Clients: []api.Client{{Address: "192.0.2.7", Requests: 1}}}, 0, `
+		{"cut", "clients", api.Clients{Known: 65536, More: true, Clients: []api.Client{{Address: "192.0.2.7", Requests: 1}}}, false, `
 ADDRESS    REQUESTS  DROPPED  KEYEXCHANGES  INTERVAL  LAST
 192.0.2.7  1         -        -             -         -
 1 of more than 65536 clients that the time daemon remembers: its list is longer than what is read of it
 `},
-		{"none", "clients", api.Clients{Clients: []api.Client{}}, 0, `
+		{"none", "clients", api.Clients{Clients: []api.Client{}}, false, `
 the time daemon next door remembers no client
 `},
-		{"two rings", "keys", api.Keys{Rings: []api.Ring{ourRing(), theirRing()}}, 0, `
+		{"two rings", "keys", api.Keys{Rings: []api.Ring{ourRing(), theirRing()}}, false, `
 ring default: dialect chrony, owner ntptsd, rotates every 24h, next in 22h
 file of the time daemon next door: /var/lib/chrony/ntskeys
 STATE    ID        FINGERPRINT  AEAD  MADE     MINTS    ENDS
@@ -198,42 +198,42 @@ file of the time daemon next door: /var/lib/ntpd-rs/keys
 problem: /var/lib/ntpd-rs/keys cannot be read: permission denied
 it has no keys
 `},
-		{"not known when", "keys rotate", api.Keys{Rings: []api.Ring{{Name: "x", Dialect: "native", Owner: "ntptsd", RotateEverySeconds: 3600, Keys: []api.Key{{}}}}}, 0, `
+		{"not known when", "keys rotate", api.Keys{Rings: []api.Ring{{Name: "x", Dialect: "native", Owner: "ntptsd", RotateEverySeconds: 3600, Keys: []api.Key{{}}}}}, false, `
 ring x: dialect native, owner ntptsd, rotates every 1h, the next time is not known
 STATE  ID  FINGERPRINT  AEAD  MADE  MINTS  ENDS
 -      -   -            0     -     -      -
 `},
-		{"none", "keys", api.Keys{Rings: []api.Ring{}}, 0, `
+		{"none", "keys", api.Keys{Rings: []api.Ring{}}, false, `
 there is no ring: ntptsd neither hands out cookies nor opens any
 `},
-		{"some", "targets", api.Targets{Targets: targets()}, 0, `
+		{"some", "targets", api.Targets{Targets: targets()}, false, `
 TARGET               STATE     RING     WEIGHT  FAMILY  AEADS  STRATUM  DISTANCE  OFFSET  PROBED   SERVED
 this-host            fit       default  1       any     15,30  2        6.8ms     +3.1us  12s ago  1234
 b.example.net:10123  unfit     rack     3       ipv6    -      -        -         -       5m ago   0
 c.example.net        draining  default  1       any     15     -        -         -       -        0
 b.example.net:10123: no answer within 3s
 `},
-		{"none", "targets drain", api.Targets{Targets: []api.Target{}}, 0, `
+		{"none", "targets drain", api.Targets{Targets: []api.Target{}}, false, `
 there are no targets: clients get their time where they exchange keys
 `},
-		{"done", "targets undrain", api.Targets{Targets: targets()[2:]}, 0, `
+		{"done", "targets undrain", api.Targets{Targets: targets()[2:]}, false, `
 TARGET         STATE     RING     WEIGHT  FAMILY  AEADS  STRATUM  DISTANCE  OFFSET  PROBED  SERVED
 c.example.net  draining  default  1       any     15     -        -         -       -       0
 `},
-		{"done", "reload", api.None{}, 0, `
+		{"done", "reload", api.None{}, false, `
 configuration reloaded
 `},
 	} {
-		got, code := show(t, c.command, c.answer)
-		if want := strings.TrimPrefix(c.want, "\n"); got != want || code != c.code {
-			t.Errorf("%s, %s: exit %d\n%s\nwant %d\n%s", c.command, c.name, code, got, c.code, want)
+		got, bad := show(t, c.command, c.answer)
+		if want := strings.TrimPrefix(c.want, "\n"); got != want || bad != c.bad {
+			t.Errorf("%s, %s: bad %v\n%s\nwant %v\n%s", c.command, c.name, bad, got, c.bad, want)
 		}
 	}
 }
 
 // A command without a view could not be called; one with a name of our own could not be told apart.
 func TestEveryCommandHasAView(t *testing.T) {
-	all := views()
+	all := All()
 	for _, c := range api.Commands() {
 		d := c.Declaration()
 		v, ok := all[d.Name]
@@ -244,11 +244,11 @@ func TestEveryCommandHasAView(t *testing.T) {
 				texts++
 			}
 		}
-		if !ok || v.show == nil || v.needs > texts {
+		if !ok || v.Show == nil || v.Needs > texts {
 			t.Errorf("%q has no view, or one that needs too much: %+v", d.Name, v)
 		}
 		switch strings.Fields(d.Name)[0] {
-		case "probe", "help", "completion":
+		case "probe", "help", "completion", "tunnel", "top", "watch", "profiles":
 			t.Errorf("%q is ntptsctl's own", d.Name)
 		}
 	}

@@ -26,14 +26,14 @@ func (s *Server) accept(ctx context.Context, l net.Listener, work *sync.WaitGrou
 		case ctx.Err() != nil:
 			return nil
 		case isShortage(err):
-			s.metrics.acceptErrors.Inc()
+			s.metrics.acceptErrors.Add(1)
 			if now := time.Now(); logged.IsZero() || now.Sub(logged) > shortageLog {
 				logged = now
 				s.log.Error("no more connections can be accepted for now; raise LimitNOFILE or lower keyexchange.max-connections", "error", err)
 			}
 			pause(ctx, shortagePause)
 		case isPeers(err):
-			s.metrics.acceptErrors.Inc()
+			s.metrics.acceptErrors.Add(1)
 			s.log.Debug("a connection was lost before it was accepted", "error", err)
 		default:
 			return err

@@ -38,7 +38,8 @@ type exchange struct {
 	room     int // octets that the client may still send
 
 	greeted bool // the ClientHello is complete
-	noALPN  bool // and does not offer ntske/1
+	oldTLS  bool // and does not offer TLS 1.3
+	noALPN  bool // or does not offer ntske/1
 }
 
 // until moves the one deadline of the connection; times count from accept, so that no stage can stretch another's.
@@ -68,6 +69,7 @@ func greet(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	e.greeted = true
 	e.until(e.settings.requestTime)
 	if !slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
+		e.oldTLS = true
 		return nil, nil // crypto/tls refuses it with the right alert
 	}
 	e.noALPN = !slices.Contains(hello.SupportedProtos, ntske.ALPN)
@@ -84,7 +86,7 @@ func (s *Server) serve(e *exchange) (Verdict, error) {
 	e.room = maxHandshake
 	conn := tls.Server(e, s.tls)
 	if err := conn.Handshake(); err != nil {
-		return e.failedHandshake(err), err
+		return s.failed(e, err), err
 	}
 	state := conn.ConnectionState()
 	s.metrics.handshake(state.CurveID, time.Since(e.accepted))
@@ -106,9 +108,18 @@ func (s *Server) serve(e *exchange) (Verdict, error) {
 	if _, err := conn.Write(a.response); err != nil {
 		return Gone, err
 	}
-	s.metrics.answered(a)
+	s.answered(e, a)
 	e.hangUp(conn)
 	return a.verdict, err
+}
+
+// failed counts what is behind the verdict HandshakeFailed.
+func (s *Server) failed(e *exchange, err error) Verdict {
+	v := e.failedHandshake(err)
+	if v == HandshakeFailed {
+		s.metrics.failures[e.failure(err)].Add(1)
+	}
+	return v
 }
 
 func (e *exchange) failedHandshake(err error) Verdict {

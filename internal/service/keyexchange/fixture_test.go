@@ -18,8 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/internal/keyring"
 	"github.com/ntptsd/ntptsd/internal/probe"
@@ -209,7 +207,7 @@ func (f *fixture) stop(want map[Verdict]int) {
 	}
 }
 
-func (f *fixture) counted(v Verdict) int { return int(testutil.ToFloat64(f.metrics.connections[v])) }
+func (f *fixture) counted(v Verdict) int { return int(f.metrics.connections[v].Load()) }
 
 func (f *fixture) dial() net.Conn {
 	f.t.Helper()

@@ -2,104 +2,123 @@ package keyexchange
 
 import (
 	"crypto/tls"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ntptsd/ntptsd/internal/api"
 	"github.com/ntptsd/ntptsd/protocol/aead"
 )
 
-// metrics has every label's counter made beforehand: an exchange looks nothing up by string.
+// sessionAEADs and tlsGroups are all that an exchange can agree upon, in the order of the counters.
+var (
+	sessionAEADs = [...]aead.ID{aead.AESSIVCMAC256, aead.AESSIVCMAC384, aead.AESSIVCMAC512, aead.AES128GCMSIV}
+	tlsGroups    = [...]tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256}
+)
+
+// metrics has a counter for every value of every label: an exchange looks nothing up by string.
 type metrics struct {
-	connections  [verdicts]prometheus.Counter
-	responses    map[aead.ID]prometheus.Counter
-	groups       map[tls.CurveID]prometheus.Counter
-	cookies      prometheus.Counter
-	acceptErrors prometheus.Counter
+	connections  [verdicts]atomic.Uint64
+	failures     [failures]atomic.Uint64
+	responses    [len(sessionAEADs)]atomic.Uint64
+	groups       [len(tlsGroups)]atomic.Uint64
+	cookies      atomic.Uint64
+	acceptErrors atomic.Uint64
+	latency      latency
 	duration     prometheus.Histogram
 
-	all []prometheus.Collector
+	descriptions
+}
+
+// descriptions say what is shown.
+type descriptions struct {
+	connectionsTotal, failuresTotal, responsesTotal, handshakesTotal, cookiesTotal, acceptErrorsTotal, open *prometheus.Desc
 
 	fit, draining, probes, served *prometheus.Desc // of targets, which come and go: read off the board
 }
 
-func newMetrics(open func() int) *metrics {
-	m := &metrics{responses: make(map[aead.ID]prometheus.Counter), groups: make(map[tls.CurveID]prometheus.Counter)}
-	connections := m.vector("ntptsd_keyexchange_connections_total", "Connections that were accepted, by how they ended.", "verdict")
-	for v := range verdicts {
-		m.connections[v] = connections.WithLabelValues(v.String())
-	}
-	responses := m.vector("ntptsd_keyexchange_responses_total", "Responses with cookies, by the AEAD agreed upon.", "aead")
-	for _, id := range []aead.ID{aead.AESSIVCMAC256, aead.AESSIVCMAC384, aead.AESSIVCMAC512, aead.AES128GCMSIV} {
-		m.responses[id] = responses.WithLabelValues(id.String())
-	}
-	groups := m.vector("ntptsd_keyexchange_handshakes_total", "TLS handshakes that succeeded, by the group of the key exchange.", "group")
-	for _, id := range []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256} {
-		m.groups[id] = groups.WithLabelValues(id.String())
-	}
-	m.cookies = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "ntptsd_keyexchange_cookies_total", Help: "Cookies given out."})
-	m.acceptErrors = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "ntptsd_keyexchange_accept_errors_total", Help: "Connections that could not be accepted."})
-	m.duration = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name:                            "ntptsd_keyexchange_handshake_duration_seconds",
-		Help:                            "Time from accept to the end of the TLS handshake, round trips included.",
-		Buckets:                         []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
-		NativeHistogramBucketFactor:     1.1,
-		NativeHistogramMaxBucketNumber:  100,
-		NativeHistogramMinResetDuration: time.Hour,
-	})
-	gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "ntptsd_keyexchange_connections_open", Help: "Connections in progress.",
-	}, func() float64 { return float64(open()) })
-	m.all = append(m.all, m.cookies, m.acceptErrors, m.duration, gauge)
+func (d *descriptions) all() []*prometheus.Desc {
+	return []*prometheus.Desc{d.connectionsTotal, d.failuresTotal, d.responsesTotal, d.handshakesTotal, d.cookiesTotal,
+		d.acceptErrorsTotal, d.open, d.fit, d.draining, d.probes, d.served}
+}
+
+func newMetrics() *metrics {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
-	m.fit = desc("ntptsd_keyexchange_target_fit", "1 while the target is fit, 0 while it is not or not known to be.", "target")
-	m.draining = desc("ntptsd_keyexchange_target_draining", "1 while the target drains: clients are sent to others.", "target")
-	m.probes = desc("ntptsd_keyexchange_target_probes_total", "Probes of the target, by result.", "target", "result")
-	m.served = desc("ntptsd_keyexchange_target_served_total", "Key exchanges whose client was sent to the target.", "target")
-	return m
-}
+	return &metrics{
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:                            "ntptsd_keyexchange_handshake_duration_seconds",
+			Help:                            "Time from accept to the end of the TLS handshake, round trips included.",
+			Buckets:                         []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+			NativeHistogramBucketFactor:     1.1,
+			NativeHistogramMaxBucketNumber:  100,
+			NativeHistogramMinResetDuration: time.Hour,
+		}),
+		descriptions: descriptions{
+			connectionsTotal: desc("ntptsd_keyexchange_connections_total", "Connections that were accepted, by how they ended: served, or the reason why not.", "verdict"),
+			failuresTotal: desc("ntptsd_keyexchange_handshake_failures_total", "TLS handshakes that failed (verdict handshake_failed), by the reason; "+
+				"distrusted means that the client did not accept our certificate.", "reason"),
+			responsesTotal:    desc("ntptsd_keyexchange_responses_total", "Responses with cookies, by the AEAD agreed upon.", "aead"),
+			handshakesTotal:   desc("ntptsd_keyexchange_handshakes_total", "TLS handshakes that succeeded, by the group of the key exchange.", "group"),
+			cookiesTotal:      desc("ntptsd_keyexchange_cookies_total", "Cookies given out."),
+			acceptErrorsTotal: desc("ntptsd_keyexchange_accept_errors_total", "Connections that could not be accepted."),
+			open:              desc("ntptsd_keyexchange_connections_open", "Connections in progress."),
 
-func (m *metrics) vector(name, help, label string) *prometheus.CounterVec {
-	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
-	m.all = append(m.all, v)
-	return v
+			fit:      desc("ntptsd_keyexchange_target_fit", "1 while the target is fit, 0 while it is not or not known to be.", "target"),
+			draining: desc("ntptsd_keyexchange_target_draining", "1 while the target drains: clients are sent to others.", "target"),
+			probes:   desc("ntptsd_keyexchange_target_probes_total", "Probes of the target, by result.", "target", "result"),
+			served:   desc("ntptsd_keyexchange_target_served_total", "Key exchanges whose client was sent to the target.", "target"),
+		},
+	}
 }
 
 func (m *metrics) handshake(group tls.CurveID, took time.Duration) {
-	m.groups[group].Inc()
+	m.latency.observe(took)
 	m.duration.Observe(took.Seconds())
+	if i := slices.Index(tlsGroups[:], group); i >= 0 { // else crypto/tls took what was not offered
+		m.groups[i].Add(1)
+	}
 }
 
 func (m *metrics) answered(a answer) {
-	if a.verdict == Served {
-		m.responses[a.aead].Inc()
-		m.cookies.Add(cookies)
-		a.target.served.Add(1)
+	if a.verdict != Served {
+		return
 	}
+	if i := slices.Index(sessionAEADs[:], a.aead); i >= 0 {
+		m.responses[i].Add(1)
+	}
+	m.cookies.Add(cookies)
+	a.target.served.Add(1)
 }
 
 // Describe implements prometheus.Collector.
 func (s *Server) Describe(descs chan<- *prometheus.Desc) {
-	m := s.metrics
-	for _, c := range m.all {
-		c.Describe(descs)
+	s.metrics.duration.Describe(descs)
+	for _, d := range s.metrics.all() {
+		descs <- d
 	}
-	descs <- m.fit
-	descs <- m.draining
-	descs <- m.probes
-	descs <- m.served
 }
 
 // Collect implements prometheus.Collector.
 func (s *Server) Collect(out chan<- prometheus.Metric) {
-	m := s.metrics
-	for _, c := range m.all {
-		c.Collect(out)
+	m, h := s.metrics, s.Handshakes()
+	m.duration.Collect(out)
+	for _, v := range []struct {
+		desc   *prometheus.Desc
+		counts []api.Count
+	}{
+		{m.connectionsTotal, h.Connections}, {m.failuresTotal, h.Failures}, {m.responsesTotal, h.Responses}, {m.handshakesTotal, h.Groups},
+	} {
+		for _, c := range v.counts {
+			out <- prometheus.MustNewConstMetric(v.desc, prometheus.CounterValue, float64(c.Count), c.Name)
+		}
 	}
+	out <- prometheus.MustNewConstMetric(m.cookiesTotal, prometheus.CounterValue, float64(h.Cookies))
+	out <- prometheus.MustNewConstMetric(m.acceptErrorsTotal, prometheus.CounterValue, float64(m.acceptErrors.Load()))
+	out <- prometheus.MustNewConstMetric(m.open, prometheus.GaugeValue, float64(h.Open))
 	for _, p := range s.named() {
 		out <- prometheus.MustNewConstMetric(m.fit, prometheus.GaugeValue, oneIf(p.class == fit), p.id)
 		out <- prometheus.MustNewConstMetric(m.draining, prometheus.GaugeValue, oneIf(p.draining), p.id)

@@ -21,6 +21,7 @@ import (
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/internal/keyring"
 	"github.com/ntptsd/ntptsd/internal/probe"
+	"github.com/ntptsd/ntptsd/internal/visitors"
 	"github.com/ntptsd/ntptsd/protocol/ntske"
 )
 
@@ -42,6 +43,7 @@ type Server struct {
 	tls       *tls.Config
 	slots     *access.Slots
 	metrics   *metrics
+	visitors  *visitors.Table
 	prove     prover
 	listen    []netip.AddrPort // as configured at start; nil without the section
 	settings  atomic.Pointer[settings]
@@ -60,11 +62,11 @@ func New(cfg *config.Config, listeners []net.Listener, rings Rings, certs Certif
 		tls:       tlsConfig(certs),
 		slots:     access.NewSlots(0, 0),
 		prove:     probe.Prove,
+		metrics:   newMetrics(),
 		reloaded:  make(chan struct{}, 1),
 	}
-	s.metrics = newMetrics(s.slots.Taken)
 	if k := cfg.KeyExchange; k != nil {
-		s.listen = k.Listen
+		s.listen, s.visitors = k.Listen, visitors.NewTables(1)[0]
 		commit, err := s.Prepare(cfg)
 		if err != nil {
 			return nil, err
@@ -78,7 +80,7 @@ func tlsConfig(certs Certificates) *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS13, // RFC 8915 section 3
 		NextProtos:         []string{ntske.ALPN},
-		CurvePreferences:   []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256},
+		CurvePreferences:   slices.Clone(tlsGroups[:]),
 		GetCertificate:     certs.GetCertificate,
 		GetConfigForClient: greet,
 		// Session keys come from the exporter of a full handshake, and a client comes once a month.
@@ -187,7 +189,7 @@ func (s *Server) handle(e *exchange) {
 
 // count is the one place where a connection gets its verdict. Peers can make it log, so it logs for debugging only.
 func (s *Server) count(from netip.Addr, v Verdict, err error) {
-	s.metrics.connections[v].Inc()
+	s.metrics.connections[v].Add(1)
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
 		s.log.Debug("connection ended", "from", from, "verdict", v.String(), "error", err)
 	}

@@ -8,8 +8,6 @@ import (
 	"net"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
 	"github.com/ntptsd/ntptsd/protocol/ntske"
 )
 
@@ -19,13 +17,14 @@ func TestWhatIsNoKeyExchangeGetsNoAnswer(t *testing.T) {
 		change  func(*tls.Config)
 		alert   string
 		verdict Verdict
+		why     Failure
 	}{
-		{"no ALPN", func(c *tls.Config) { c.NextProtos = nil }, "internal error", NoALPN},
-		{"another ALPN", func(c *tls.Config) { c.NextProtos = []string{"h2", "ntske/2"} }, "no application protocol", NoALPN},
-		{"TLS 1.2", func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, "protocol version not supported", HandshakeFailed},
-		{"TLS 1.2, no ALPN", func(c *tls.Config) { c.MaxVersion, c.NextProtos = tls.VersionTLS12, nil }, "protocol version not supported", HandshakeFailed},
-		{"no group of ours", func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.CurveP521} }, "handshake failure", HandshakeFailed},
-		{"our certificate is distrusted", func(c *tls.Config) { c.ServerName = "other.example" }, "not other.example", HandshakeFailed},
+		{"no ALPN", func(c *tls.Config) { c.NextProtos = nil }, "internal error", NoALPN, 0},
+		{"another ALPN", func(c *tls.Config) { c.NextProtos = []string{"h2", "ntske/2"} }, "no application protocol", NoALPN, 0},
+		{"TLS 1.2", func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, "protocol version not supported", HandshakeFailed, OldTLS},
+		{"TLS 1.2, no ALPN", func(c *tls.Config) { c.MaxVersion, c.NextProtos = tls.VersionTLS12, nil }, "protocol version not supported", HandshakeFailed, OldTLS},
+		{"no group of ours", func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.CurveP521} }, "handshake failure", HandshakeFailed, NoCommon},
+		{"our certificate is distrusted", func(c *tls.Config) { c.ServerName = "other.example" }, "not other.example", HandshakeFailed, Distrusted},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -43,7 +42,22 @@ func TestWhatIsNoKeyExchangeGetsNoAnswer(t *testing.T) {
 			}
 			conn.Close()
 			f.stop(map[Verdict]int{test.verdict: 1})
+			f.wantFailure(test.verdict, test.why)
 		})
+	}
+}
+
+// wantFailure checks that one handshake failed for this reason, if it did, and none for another.
+func (f *fixture) wantFailure(v Verdict, why Failure) {
+	f.t.Helper()
+	for i := range failures {
+		want := uint64(0)
+		if v == HandshakeFailed && i == why {
+			want = 1
+		}
+		if got := f.metrics.failures[i].Load(); got != want {
+			f.t.Errorf("%d handshakes failed for the reason %v, want %d", got, i, want)
+		}
 	}
 }
 
@@ -54,8 +68,10 @@ func TestGroups(t *testing.T) {
 		cfg.CurvePreferences = []tls.CurveID{group}
 		f.ask(f.dial(), cfg)
 		f.stop(map[Verdict]int{Served: 1})
-		if n := testutil.ToFloat64(f.metrics.groups[group]); n != 1 {
-			t.Errorf("%v is counted %v times", group, n)
+		for _, c := range f.Handshakes().Groups {
+			if (c.Count == 1) != (c.Name == group.String()) {
+				t.Errorf("%v was agreed upon, and %s is counted %d times", group, c.Name, c.Count)
+			}
 		}
 	}
 }
@@ -121,6 +137,7 @@ func TestOtherProtocolsAndEarlyGoodbyes(t *testing.T) {
 			}
 			_, _ = io.Copy(io.Discard, c)
 			f.stop(map[Verdict]int{test.verdict: 1})
+			f.wantFailure(test.verdict, NotTLS)
 		})
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 	"github.com/ntptsd/ntptsd/internal/keyring"
@@ -13,8 +15,16 @@ import (
 
 // world is everything that the service changes.
 type world struct {
-	err  error
-	done string
+	err   error
+	done  string
+	pages []string
+}
+
+func (w *world) addresses() []string { return w.pages }
+
+func (w *world) Link(_ api.Caller, role api.Role) (string, time.Time, error) {
+	w.done = "login " + role.String()
+	return "once", time.Unix(1_700_000_000, 0), w.err
 }
 
 func (w *world) Rotate(_ context.Context, ring string) error {
@@ -39,7 +49,7 @@ func (w *world) call(t *testing.T, role api.Role, name, args string) error {
 			declared = append(declared, d)
 		}
 	}
-	table, err := api.NewTable(declared, New(w, w, w.reload).Bindings()...)
+	table, err := api.NewTable(declared, New(w, w, w, w.reload, w.addresses).Bindings()...)
 	if err != nil {
 		t.Fatal(err) // there is a handler for each command that changes something, and no other
 	}
@@ -54,14 +64,33 @@ func TestEveryChangeIsDoneByOperatorsAlone(t *testing.T) {
 		{"targets drain", `{"target":"a"}`, "drain a true"},
 		{"targets undrain", `{"target":"a"}`, "drain a false"},
 		{"reload", "", "reload"},
+		{"login", "", "login monitor"},
+		{"login", `{"role":"admin"}`, "login admin"}, // whether that is too much, who makes the token knows
 	} {
-		w := &world{}
+		w := &world{pages: []string{"https://localhost:4461/"}}
 		if err := w.call(t, api.Monitor, c.name, c.args); api.KindOf(err) != api.Denied || w.done != "" {
 			t.Errorf("%s %s as monitor: %v, done %q", c.name, c.args, err, w.done)
 		}
 		if err := w.call(t, api.Operator, c.name, c.args); err != nil || w.done != c.want {
 			t.Errorf("%s %s: %v, done %q, want %q", c.name, c.args, err, w.done, c.want)
 		}
+	}
+}
+
+func TestLogin(t *testing.T) {
+	w := &world{pages: []string{"https://localhost:4461/", "https://time.example:4461/"}}
+	l, err := New(w, w, w, w.reload, w.addresses).login(t.Context(), api.Caller{}, api.LoginArg{})
+	if err != nil || !slices.Equal(l.URLs, []string{"https://localhost:4461/#token=once", "https://time.example:4461/#token=once"}) {
+		t.Errorf("%+v, %v", l, err)
+	}
+	for args, want := range map[string]api.Kind{`{"role":"anonymous"}`: api.BadArgument, `{"role":"root"}`: api.BadArgument} {
+		w.done = ""
+		if err := w.call(t, api.Admin, "login", args); api.KindOf(err) != want || w.done != "" {
+			t.Errorf("%s: %v, done %q", args, err, w.done)
+		}
+	}
+	if err := new(world).call(t, api.Admin, "login", ""); api.KindOf(err) != api.Conflict {
+		t.Errorf("without a dashboard: %v", err)
 	}
 }
 

@@ -1,15 +1,19 @@
-// Package monitoring answers the commands that only read: what ntptsd, its keys and targets and the time daemon next door
-// do. It keeps nothing and polls nobody by itself; what it tells is asked of the parts that know. Who may ask, and over
-// which wire, is the front door's business.
+// Package monitoring answers the commands that only read: what ntptsd, its keys and targets, its clients and the time daemon
+// next door do. It also looks by itself, once a second: what differs from the second before is an event, what is so now is a
+// sample for those who follow, and a row of the history of a day. It asks the parts that know, and keeps no more than that.
+// Who may ask, and over which wire, is the front door's business.
 package monitoring
 
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
+	"github.com/ntptsd/ntptsd/internal/config"
+	"github.com/ntptsd/ntptsd/internal/journal"
 	"github.com/ntptsd/ntptsd/internal/neighbour"
 )
 
@@ -29,113 +33,150 @@ type Neighbour interface {
 	Clients(ctx context.Context, limit int) (api.Clients, error)
 }
 
+// Words says what the daemon next door says, as its own client would print it. Safe for concurrent use.
+type Words interface {
+	Say(ctx context.Context, word string, args []string) (text string, err error)
+}
+
 // Rings are the rings of cookie keys. Safe for concurrent use.
 type Rings interface{ View() []api.Ring }
 
-// Targets are the time servers of the key exchange. Safe for concurrent use.
-type Targets interface{ Targets() []api.Target }
-
-// Service reads.
-type Service struct {
-	version   string
-	started   time.Time
-	clock     Clock
-	neighbour Neighbour
-	rings     Rings
-	targets   Targets
+// KeyExchange is our NTS-KE server. Safe for concurrent use.
+type KeyExchange interface {
+	Targets() []api.Target
+	Handshakes() api.Handshakes
 }
 
-// New makes the service.
-func New(version string, clock Clock, n Neighbour, r Rings, t Targets) *Service {
-	return &Service{version: version, started: time.Now(), clock: clock, neighbour: n, rings: r, targets: t}
+// TimeServer is our NTP server. Safe for concurrent use.
+type TimeServer interface {
+	Cookies() []api.Count // that it was shown, by the age of their key
+	Answered() uint64     // requests
+}
+
+// Certificates are those that TLS services show. Safe for concurrent use.
+type Certificates interface{ View() []api.Certificate }
+
+// Reloads counts the reloads of the configuration. Safe for concurrent use.
+type Reloads interface{ Reloads() (done, refused uint64) }
+
+// Limit is one that may refuse clients.
+type Limit struct {
+	Name  string        // what is limited
+	Count func() uint64 // how often it refused; safe for concurrent use
+}
+
+// Parts are all that is asked.
+type Parts struct {
+	Version      string
+	Clock        Clock
+	Neighbour    Neighbour
+	NTPQ         Words // what ntpd says
+	Chronyc      Words // what chronyd says
+	Rings        Rings
+	KeyExchange  KeyExchange
+	TimeServer   TimeServer
+	Certificates Certificates
+	Networks     func(limit int) api.Networks
+	Reloads      Reloads
+	Limits       []Limit
+}
+
+// Service is a daemon.Service, a daemon.Reloader and a prometheus.Collector.
+type Service struct {
+	Parts
+	log     *slog.Logger
+	started time.Time
+	journal *journal.Journal
+	history *history
+	limits  atomic.Pointer[config.Fit]
+	sources atomic.Pointer[observed]
+
+	descriptions descriptions
+}
+
+// New makes the service. What it sees goes to the journal.
+func New(cfg *config.Config, p Parts, j *journal.Journal, log *slog.Logger) *Service {
+	s := &Service{Parts: p, log: log.With("section", "monitoring"), started: time.Now(), journal: j, history: newHistory(), descriptions: newDescriptions()}
+	s.limits.Store(fitLimits(cfg))
+	s.sources.Store(&observed{})
+	return s
+}
+
+// Prepare takes the limits of /fit.
+func (s *Service) Prepare(cfg *config.Config) (commit func(), err error) {
+	return func() { s.limits.Store(fitLimits(cfg)) }, nil
 }
 
 // Bindings are the handlers of all commands that only read.
 func (s *Service) Bindings() []api.Binding {
-	return []api.Binding{
-		api.Bind(api.GetStatus, s.status),
-		api.Bind(api.GetTracking, func(context.Context, api.Caller, api.None) (api.Tracking, error) { return s.clock.Tracking(), nil }),
-		api.Bind(api.GetSources, s.sources),
+	return append(s.words(),
+		api.Bind(api.GetStatus, read(func() api.Status { return s.status(s.Clock.Tracking()) })),
+		api.Bind(api.GetFit, read(s.Fit)),
+		api.Bind(api.GetTracking, read(s.Clock.Tracking)),
+		api.Bind(api.GetSources, s.listSources),
+		api.Bind(api.GetSource, s.source),
 		api.Bind(api.GetClients, s.clients),
-		api.Bind(api.GetKeys, func(context.Context, api.Caller, api.None) (api.Keys, error) {
-			return api.Keys{Rings: s.rings.View()}, nil
-		}),
-		api.Bind(api.GetTargets, func(context.Context, api.Caller, api.None) (api.Targets, error) {
-			return api.Targets{Targets: s.targets.Targets()}, nil
-		}),
-	}
+		api.Bind(api.GetNetworks, s.networks),
+		api.Bind(api.GetKeys, read(func() api.Keys { return api.Keys{Rings: s.Rings.View()} })),
+		api.Bind(api.GetCertificates, read(func() api.Certificates { return api.Certificates{Certificates: s.Certificates.View()} })),
+		api.Bind(api.GetHandshakes, read(s.KeyExchange.Handshakes)),
+		api.Bind(api.GetCookies, read(func() api.Cookies { return api.Cookies{Ages: s.TimeServer.Cookies()} })),
+		api.Bind(api.GetTargets, read(func() api.Targets { return api.Targets{Targets: s.KeyExchange.Targets()} })),
+		api.Bind(api.GetEvents, s.events),
+		api.Bind(api.GetHistory, s.past),
+		api.Bind(api.WhoAmI, whoAmI),
+	)
 }
 
-func (s *Service) status(context.Context, api.Caller, api.None) (api.Status, error) {
-	clock := s.clock.Tracking()
-	a := api.Status{
-		Version:   s.version,
-		StartedAt: s.started.UTC(),
-		Clock:     clock,
-		Neighbour: api.Neighbour{Name: s.neighbour.Name(), Via: s.neighbour.Via()},
-		Rings:     s.rings.View(),
-		Targets:   s.targets.Targets(),
-		Problems:  []string{},
-	}
-	if a.Neighbour.Name != "" {
-		a.Neighbour.Problem = s.clock.Problem()
-		if clock.Source == a.Neighbour.Name {
-			a.Neighbour.AgeSeconds = &clock.AgeSeconds
-		}
-	}
-	a.Problems = append(a.Problems, s.problems(a)...)
-	return a, nil
+// read is a handler that takes nothing and cannot fail.
+func read[R any](get func() R) func(context.Context, api.Caller, api.None) (R, error) {
+	return func(context.Context, api.Caller, api.None) (R, error) { return get(), nil }
 }
 
-// problems are what somebody should look after.
-func (s *Service) problems(a api.Status) (all []string) {
-	if why := s.clock.Why(); why != "" {
-		all = append(all, "the clock is not synchronised, and time clients are told so: "+why)
-	} else if p := s.clock.Problem(); p != "" {
-		all = append(all, fmt.Sprintf("the clock cannot be read, and what was read %.0f s ago counts on for a while: %s", a.Clock.AgeSeconds, p))
+func whoAmI(_ context.Context, who api.Caller, _ api.None) (api.Identity, error) {
+	i := api.Identity{Name: who.Name, Role: who.Role.String(), Only: who.Only}
+	if !who.Until.IsZero() {
+		i.Until = new(who.Until.UTC())
 	}
-	if s.neighbour.Lacking() {
-		all = append(all, "clock.source is auto, and no time daemon answered when ntptsd started or was reloaded, so the kernel is asked: start the daemon, then ntptsctl reload")
-	}
-	for _, r := range a.Rings {
-		if r.Problem != "" {
-			all = append(all, fmt.Sprintf("ring %s: %s", r.Name, r.Problem))
-		}
-	}
-	fit := 0
-	for _, t := range a.Targets {
-		switch {
-		case t.Draining:
-			all = append(all, fmt.Sprintf("target %s drains: no client is sent there while there is another", t.ID))
-		case t.Fit:
-			fit++
-		default:
-			all = append(all, fmt.Sprintf("target %s is not fit: %s", t.ID, t.Reason))
-		}
-	}
-	if len(a.Targets) > 0 && fit == 0 {
-		all = append(all, "no target is fit: clients are sent to the least bad one, unless keyexchange.when-none-fit says error")
-	}
-	return all
+	return i, nil
 }
 
-func (s *Service) sources(ctx context.Context, _ api.Caller, _ api.None) (api.Sources, error) {
-	all, err := s.neighbour.Sources(ctx)
+// bounded is a limit as given, or what it is unless given.
+func bounded(given, otherwise, most int) (int, error) {
+	switch {
+	case given == 0:
+		return otherwise, nil
+	case given < 1 || given > most:
+		return 0, api.Failf(api.BadArgument, "limit %d: must be from 1 to %d", given, most)
+	}
+	return given, nil
+}
+
+func (s *Service) networks(_ context.Context, _ api.Caller, a api.NetworksArg) (api.Networks, error) {
+	limit, err := bounded(a.Limit, api.DefaultNetworks, api.MaxNetworks)
 	if err != nil {
-		return api.Sources{}, failed(err)
+		return api.Networks{}, err
 	}
-	return api.Sources{Sources: all}, nil
+	return s.Networks(limit), nil
 }
 
-func (s *Service) clients(ctx context.Context, _ api.Caller, a api.ClientsArg) (api.Clients, error) {
-	if a.Limit == 0 {
-		a.Limit = api.DefaultClients
+func (s *Service) events(_ context.Context, _ api.Caller, a api.EventsArg) (api.Events, error) {
+	limit, err := bounded(a.Limit, api.DefaultEvents, api.MaxEvents)
+	if err != nil {
+		return api.Events{}, err
 	}
-	if a.Limit < 1 || a.Limit > api.MaxClients {
-		return api.Clients{}, api.Failf(api.BadArgument, "limit %d: must be from 1 to %d", a.Limit, api.MaxClients)
+	if a.After < 0 {
+		return api.Events{}, api.Failf(api.BadArgument, "after %d: must be the id of an event, or 0", a.After)
 	}
-	all, err := s.neighbour.Clients(ctx, a.Limit)
-	return all, failed(err)
+	events, lost := s.journal.Events(uint64(a.After), limit)
+	return api.Events{Events: events, Lost: lost}, nil
+}
+
+func (s *Service) past(_ context.Context, _ api.Caller, a api.HistoryArg) (api.History, error) {
+	if a.Seconds < 0 {
+		return api.History{}, api.Failf(api.BadArgument, "seconds %d: must be more than 0", a.Seconds)
+	}
+	return s.history.last(time.Duration(min(a.Seconds, historySeconds)) * time.Second), nil
 }
 
 // failed sorts the errors of the daemon next door.

@@ -5,10 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
+	"github.com/ntptsd/ntptsd/internal/config"
+	"github.com/ntptsd/ntptsd/internal/journal"
 	"github.com/ntptsd/ntptsd/internal/neighbour"
 )
 
@@ -19,26 +24,60 @@ type world struct {
 	problem, why string
 	rings        []api.Ring
 	targets      []api.Target
+	certificates []api.Certificate
+	sources      []api.Source
+	clients      []api.Client
 	err          error
 	limit        int
 	lacking      bool
+	said         string
 }
 
-func (w *world) Tracking() api.Tracking { return w.tracking }
-func (w *world) Problem() string        { return w.problem }
-func (w *world) Why() string            { return w.why }
-func (w *world) Name() string           { return w.name }
-func (w *world) Via() string            { return "udp" }
-func (w *world) Lacking() bool          { return w.lacking }
-func (w *world) View() []api.Ring       { return w.rings }
-func (w *world) Targets() []api.Target  { return w.targets }
-func (w *world) Sources(context.Context) ([]api.Source, error) {
-	return []api.Source{{Name: "a"}}, w.err
-}
+func (w *world) Tracking() api.Tracking          { return w.tracking }
+func (w *world) Problem() string                 { return w.problem }
+func (w *world) Why() string                     { return w.why }
+func (w *world) Name() string                    { return w.name }
+func (w *world) Via() string                     { return "udp" }
+func (w *world) Lacking() bool                   { return w.lacking }
+func (w *world) Targets() []api.Target           { return w.targets }
+func (w *world) Handshakes() api.Handshakes      { return api.Handshakes{Cookies: 8} }
+func (w *world) Cookies() []api.Count            { return []api.Count{{Name: "current", Count: 3}} }
+func (w *world) Answered() uint64                { return 7 }
+func (w *world) Reloads() (done, refused uint64) { return 0, 0 }
+
+func (w *world) Sources(context.Context) ([]api.Source, error) { return w.sources, w.err }
 
 func (w *world) Clients(_ context.Context, limit int) (api.Clients, error) {
 	w.limit = limit
-	return api.Clients{Known: 7, Clients: []api.Client{}}, w.err
+	return api.Clients{Known: 7, Clients: slices.Clone(w.clients)}, w.err
+}
+
+func (w *world) networks(limit int) api.Networks {
+	w.limit = limit
+	return api.Networks{Requests: 5}
+}
+
+// rings and certificates are seen by the same method's name.
+type (
+	ringsOf        struct{ *world }
+	certificatesOf struct{ *world }
+	tool           struct {
+		*world
+		name string
+	}
+)
+
+func (r ringsOf) View() []api.Ring               { return r.rings }
+func (c certificatesOf) View() []api.Certificate { return c.certificates }
+
+func (t tool) Say(_ context.Context, word string, args []string) (string, error) {
+	t.said = fmt.Sprint(t.name, " ", word, args)
+	return t.said, t.err
+}
+
+func (w *world) service() *Service {
+	return New(config.Default(), Parts{Version: "1.2.3", Clock: w, Neighbour: w, NTPQ: tool{w, "ntpq"}, Chronyc: tool{w, "chronyc"}, Rings: ringsOf{w},
+		KeyExchange: w, TimeServer: w, Certificates: certificatesOf{w}, Networks: w.networks, Reloads: w}, journal.New(time.Now()), slog.New(slog.DiscardHandler))
 }
 
 // call asks as a monitor does, by name and JSON.
@@ -50,7 +89,7 @@ func (w *world) call(t *testing.T, name, args string) (map[string]any, error) {
 			declared = append(declared, d)
 		}
 	}
-	table, err := api.NewTable(declared, New("1.2.3", w, w, w, w).Bindings()...)
+	table, err := api.NewTable(declared, w.service().Bindings()...)
 	if err != nil {
 		t.Fatal(err) // there is a handler for each command that reads, and no other
 	}
@@ -70,12 +109,24 @@ func (w *world) call(t *testing.T, name, args string) (map[string]any, error) {
 }
 
 func TestEveryReadingCommandAnswers(t *testing.T) {
-	w := &world{name: "chrony", rings: []api.Ring{{Name: "default"}}, targets: []api.Target{}}
+	w := &world{name: "chrony", rings: []api.Ring{{Name: "default"}}, targets: []api.Target{}, sources: []api.Source{{Name: "a", Address: "192.0.2.1"}}}
 	for name, key := range map[string]string{"status": "version", "tracking": "source", "sources": "sources", "clients": "clients",
-		"keys": "rings", "targets": "targets"} {
+		"keys": "rings", "targets": "targets", "fit": "fit", "networks": "requests", "certs": "certificates", "handshakes": "cookies",
+		"cookies": "ages", "events": "events", "history": "at", "whoami": "name"} {
 		answer, err := w.call(t, name, "")
 		if err != nil || answer[key] == nil {
 			t.Errorf("%s: %v, %v", name, answer, err)
+		}
+	}
+	for args, want := range map[string]api.Kind{`{"source":"a"}`: "", `{"source":"192.0.2.1"}`: "", `{"source":"b"}`: api.NotFound, "": api.BadArgument} {
+		answer, err := w.call(t, "source", args)
+		if want == "" && (err != nil || answer["name"] != "a") || want != "" && api.KindOf(err) != want {
+			t.Errorf("source %s: %v, %v", args, answer, err)
+		}
+	}
+	for name, args := range map[string]string{"networks": `{"limit":1001}`, "events": `{"limit":-1}`, "history": `{"seconds":-1}`} {
+		if _, err := w.call(t, name, args); api.KindOf(err) != api.BadArgument {
+			t.Errorf("%s %s: %v", name, args, err)
 		}
 	}
 }
@@ -131,17 +182,71 @@ func TestStatusTellsTheNeighbour(t *testing.T) {
 	}
 }
 
-func TestClientsAreBounded(t *testing.T) {
+func TestClientsArePaged(t *testing.T) {
 	w := &world{}
-	for args, want := range map[string]int{"": api.DefaultClients, `{"limit":7}`: 7, fmt.Sprintf(`{"limit":%d}`, api.MaxClients): api.MaxClients} {
-		if _, err := w.call(t, "clients", args); err != nil || w.limit != want {
-			t.Errorf("%s: %d, %v; want %d", args, w.limit, err, want)
-		}
+	for i := range 7 {
+		w.clients = append(w.clients, api.Client{Address: fmt.Sprintf("192.0.2.%d", i), Requests: uint64(100 - i/2)})
 	}
-	for _, args := range []string{`{"limit":-1}`, fmt.Sprintf(`{"limit":%d}`, api.MaxClients+1)} {
+	var seen []string
+	args := `{"limit":3}`
+	for range 3 {
+		answer, err := w.call(t, "clients", args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range answer["clients"].([]any) {
+			seen = append(seen, c.(map[string]any)["address"].(string))
+		}
+		if answer["next"] == "" {
+			break
+		}
+		args = fmt.Sprintf(`{"limit":3,"after":%q}`, answer["next"])
+		w.clients = append([]api.Client{{Address: "198.51.100.1", Requests: 1000}}, w.clients...) // a newcomer before the place moves nobody
+	}
+	if len(seen) != 7 || !slices.IsSorted(seen) {
+		t.Errorf("%q", seen)
+	}
+	for _, args := range []string{`{"limit":-1}`, fmt.Sprintf(`{"limit":%d}`, api.MaxClients+1), `{"after":"x"}`, `{"after":"12"}`, `{"after":"-3-x"}`} {
 		if _, err := w.call(t, "clients", args); api.KindOf(err) != api.BadArgument {
 			t.Errorf("%s: %v", args, err)
 		}
+	}
+}
+
+// Each word is asked of the daemon that knows it; of others only what the neutral model can answer.
+func TestWords(t *testing.T) {
+	for _, c := range []struct {
+		daemon, word string
+		args         []string
+		want         string // said to which tool; empty: refused; "-": from the neutral model
+	}{
+		{"chrony", "sourcestats", nil, "chronyc sourcestats[]"},
+		{"chrony", "tracking", nil, "chronyc tracking[]"},
+		{"chrony", "clients", []string{"-p", "1"}, "chronyc clients[-p 1]"},
+		{"chrony", "peers", nil, "-"},
+		{"chrony", "rv", nil, ""},
+		{"ntpsec", "rv", []string{"&1", "offset"}, "ntpq rv[&1 offset]"},
+		{"ntpd", "peers", nil, "ntpq peers[]"},
+		{"ntpd", "tracking", nil, "-"},
+		{"ntpd", "sources", nil, "-"},
+		{"ntpd", "clients", nil, ""},
+		{"ntpd", "activity", nil, ""},
+		{"", "peers", nil, "-"},
+		{"", "tracking", nil, "-"},
+		{"", "sysstats", nil, ""},
+	} {
+		w := &world{name: c.daemon}
+		n, err := w.service().Say(t.Context(), c.word, c.args)
+		switch {
+		case c.want == "" && (api.KindOf(err) != api.Conflict || w.said != ""),
+			c.want == "-" && (err != nil || n.Daemon != "" || w.said != ""),
+			c.want != "" && c.want != "-" && (err != nil || n.Daemon != c.daemon || n.Text != c.want):
+			t.Errorf("%s of %q: %+v, %v, want %q", c.word, c.daemon, n, err, c.want)
+		}
+	}
+	w := &world{name: "ntpd"}
+	if _, err := w.call(t, "rv", `{"association":"&1","variables":"offset jitter"}`); err != nil || w.said != "ntpq rv[&1 offset jitter]" {
+		t.Errorf("%s, %v", w.said, err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ntptsd/ntptsd/internal/api"
 	"github.com/ntptsd/ntptsd/internal/sockets"
 	"github.com/ntptsd/ntptsd/protocol/ntp"
 )
@@ -20,6 +21,7 @@ type tally struct {
 	stamped  uint64           // with a receive timestamp of the kernel
 	received uint64
 	cookies  uint64
+	ages     [ages]uint64
 	refused  int
 }
 
@@ -42,6 +44,7 @@ type counters struct {
 	stamped       atomic.Uint64
 	unstamped     atomic.Uint64
 	cookies       atomic.Uint64
+	ages          [ages]atomic.Uint64
 	sendErrors    atomic.Uint64
 	receiveErrors atomic.Uint64
 	_             [64]byte
@@ -58,6 +61,9 @@ func (c *counters) add(t *tally) {
 	addTo(&c.stamped, t.stamped)
 	addTo(&c.unstamped, t.received-t.stamped)
 	addTo(&c.cookies, t.cookies)
+	for i, n := range t.ages {
+		addTo(&c.ages[i], n)
+	}
 	addTo(&c.sendErrors, uint64(t.refused))
 }
 
@@ -70,7 +76,7 @@ func addTo(c *atomic.Uint64, n uint64) {
 
 // metrics describes what a Server shows.
 type metrics struct {
-	requests, replies, timestamps, cookies, sendErrors, receiveErrors *prometheus.Desc
+	requests, replies, timestamps, cookies, opened, sendErrors, receiveErrors *prometheus.Desc
 }
 
 func newMetrics() metrics {
@@ -78,10 +84,12 @@ func newMetrics() metrics {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	return metrics{
-		requests:      desc("ntptsd_timeserver_requests_total", "Datagrams received, by what became of them.", "verdict"),
-		replies:       desc("ntptsd_timeserver_replies_total", "Answers made, kisses included, by NTP version.", "version"),
-		timestamps:    desc("ntptsd_timeserver_timestamps_total", "Receive timestamps by who took them: the kernel, or ntptsd itself for want of that.", "source"),
-		cookies:       desc("ntptsd_timeserver_cookies_total", "NTS cookies given out."),
+		requests:   desc("ntptsd_timeserver_requests_total", "Datagrams received, by what became of them.", "verdict"),
+		replies:    desc("ntptsd_timeserver_replies_total", "Answers made, kisses included, by NTP version.", "version"),
+		timestamps: desc("ntptsd_timeserver_timestamps_total", "Receive timestamps by who took them: the kernel, or ntptsd itself for want of that.", "source"),
+		cookies:    desc("ntptsd_timeserver_cookies_total", "NTS cookies given out with answers, all of them under the current key."),
+		opened: desc("ntptsd_timeserver_cookies_opened_total", "NTS cookies that clients sent, by how many rotations ago their key was the current one: "+
+			"current, 1, 2, older; next: a key that does not mint here yet; unknown: no key opens it, and the client must fetch new ones.", "age"),
 		sendErrors:    desc("ntptsd_timeserver_send_errors_total", "Answers that the system refused to send."),
 		receiveErrors: desc("ntptsd_timeserver_receive_errors_total", "Errors while receiving that passed by themselves."),
 	}
@@ -90,7 +98,7 @@ func newMetrics() metrics {
 // Describe implements prometheus.Collector.
 func (s *Server) Describe(ch chan<- *prometheus.Desc) {
 	m := &s.metrics
-	for _, d := range []*prometheus.Desc{m.requests, m.replies, m.timestamps, m.cookies, m.sendErrors, m.receiveErrors} {
+	for _, d := range []*prometheus.Desc{m.requests, m.replies, m.timestamps, m.cookies, m.opened, m.sendErrors, m.receiveErrors} {
 		ch <- d
 	}
 }
@@ -99,11 +107,7 @@ func (s *Server) Describe(ch chan<- *prometheus.Desc) {
 func (s *Server) Collect(ch chan<- prometheus.Metric) {
 	m := &s.metrics
 	show := func(d *prometheus.Desc, of func(c *counters) *atomic.Uint64, labels ...string) {
-		var sum uint64
-		for _, w := range s.workers {
-			sum += of(&w.counters).Load()
-		}
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(sum), labels...)
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(s.sum(of)), labels...)
 	}
 	for v := range Verdict(verdicts) {
 		show(m.requests, func(c *counters) *atomic.Uint64 { return &c.verdicts[v] }, v.String())
@@ -114,6 +118,36 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 	show(m.timestamps, func(c *counters) *atomic.Uint64 { return &c.stamped }, "kernel")
 	show(m.timestamps, func(c *counters) *atomic.Uint64 { return &c.unstamped }, "user")
 	show(m.cookies, func(c *counters) *atomic.Uint64 { return &c.cookies })
+	for a := range age(ages) {
+		show(m.opened, func(c *counters) *atomic.Uint64 { return &c.ages[a] }, a.String())
+	}
 	show(m.sendErrors, func(c *counters) *atomic.Uint64 { return &c.sendErrors })
 	show(m.receiveErrors, func(c *counters) *atomic.Uint64 { return &c.receiveErrors })
+}
+
+// sum adds one counter of all workers.
+func (s *Server) sum(of func(c *counters) *atomic.Uint64) (n uint64) {
+	for _, w := range s.workers {
+		n += of(&w.counters).Load()
+	}
+	return n
+}
+
+// Cookies counts the cookies that clients sent, by the age of the key that opened them. Safe for concurrent use.
+func (s *Server) Cookies() []api.Count {
+	counts := make([]api.Count, ages)
+	for a := range age(ages) {
+		counts[a] = api.Count{Name: a.String(), Count: s.sum(func(c *counters) *atomic.Uint64 { return &c.ages[a] })}
+	}
+	return counts
+}
+
+// Answered counts the requests that were answered with time.
+func (s *Server) Answered() uint64 { return s.verdict(AnsweredPlain) + s.verdict(AnsweredNTS) }
+
+// RateLimited counts the requests that were in excess of rate-limit, and got no time for it.
+func (s *Server) RateLimited() uint64 { return s.verdict(RateLimited) + s.verdict(AnsweredRate) }
+
+func (s *Server) verdict(v Verdict) uint64 {
+	return s.sum(func(c *counters) *atomic.Uint64 { return &c.verdicts[v] })
 }

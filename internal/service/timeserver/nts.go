@@ -43,13 +43,17 @@ func (r *Responder) answerNTS(reply []byte, q *question, n *nts.Request) ([]byte
 	return nts.AppendAuthenticator(reply, &r.s2c, random[:nonceLen], fields, len(q.packet)), AnsweredNTS
 }
 
-// ringOf opens the cookie with the keys of the ring that knows it, which mint the fresh ones, too; nil if none does.
+// ringOf opens the cookie with the keys of the ring that knows it, which mint the fresh ones, too; nil if none does. It
+// counts the cookie by the age of the key.
 func (r *Responder) ringOf(cookie []byte) *keyring.KeySet {
 	for _, ring := range r.rings {
-		if keys := ring.KeySet(); keys.Open(&r.session, cookie) == nil {
+		keys := ring.KeySet()
+		if rotations, err := keys.OpenAged(&r.session, cookie); err == nil {
+			r.ages[ageOf(rotations)]++
 			return keys
 		}
 	}
+	r.ages[ageUnknown]++
 	return nil
 }
 

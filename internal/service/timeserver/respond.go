@@ -39,7 +39,8 @@ type Responder struct {
 	fields   [ntp.MaxPacket]byte // the cookies of an answer
 	pool     [poolLen]byte       // random octets, of which left are unused
 	left     int
-	cookies  uint64 // given out
+	cookies  uint64       // given out
+	ages     [ages]uint64 // of the keys of cookies that came in
 }
 
 // NewResponder makes a responder without sockets.

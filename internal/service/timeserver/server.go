@@ -19,6 +19,7 @@ import (
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/internal/keyring"
 	"github.com/ntptsd/ntptsd/internal/sockets"
+	"github.com/ntptsd/ntptsd/internal/visitors"
 	"github.com/ntptsd/ntptsd/protocol/ntp"
 )
 
@@ -51,8 +52,10 @@ type worker struct {
 	conn      *sockets.UDP
 	responder *Responder
 	log       *slog.Logger
-	tally     tally // of the batch under way
+	verdicts  [sockets.BatchLen]Verdict // of the batch under way
+	tally     tally                     // of the batch under way
 	counters  counters
+	visitors  *visitors.Table
 }
 
 // New makes the service, which opens cookies of all rings; without a section it has nothing to do.
@@ -65,10 +68,19 @@ func New(cfg *config.Config, conns []*sockets.UDP, rings []Keys, clock Clock, lo
 		return s, nil
 	}
 	s.settings.Store(newSettings(cfg.TimeServer, nil))
-	for _, conn := range conns {
-		s.workers = append(s.workers, &worker{conn: conn, responder: newResponder(&s.settings, rings, clock), log: s.log})
+	for i, table := range visitors.NewTables(len(conns)) {
+		s.workers = append(s.workers, &worker{conn: conns[i], responder: newResponder(&s.settings, rings, clock), log: s.log, visitors: table})
 	}
 	return s, nil
+}
+
+// Visitors remember which networks ask most, one table a worker.
+func (s *Server) Visitors() []*visitors.Table {
+	tables := make([]*visitors.Table, len(s.workers))
+	for i, w := range s.workers {
+		tables[i] = w.visitors
+	}
+	return tables
 }
 
 // Prepare makes new settings out of cfg. They count from the first request after the commit.
@@ -135,21 +147,35 @@ func pause(ctx context.Context) {
 	}
 }
 
-// answer responds to a batch and counts it.
+// answer responds to a batch, and counts it when all answers have left.
 func (w *worker) answer(b *sockets.Batch, n int) {
 	sent, fields := 0, 0
 	for i := range n {
 		m := &b.Messages[i]
-		w.respond(m)
+		w.verdicts[i] = w.respond(m)
 		if fields += max(len(m.Data)-ntp.HeaderLen, 0); fields >= fieldsAtOnce {
 			w.tally.refused += w.conn.WriteBatch(b, sent, i+1)
 			sent, fields = i+1, 0
 		}
 	}
 	w.tally.refused += w.conn.WriteBatch(b, sent, n)
+	w.count(b.Messages[:n])
+}
+
+// count shows what became of a batch, and remembers its networks. A datagram from nobody, or from ourselves, has none.
+func (w *worker) count(batch []sockets.Message) {
 	w.tally.cookies, w.responder.cookies = w.responder.cookies, 0
+	w.tally.ages, w.responder.ages = w.responder.ages, [ages]uint64{}
 	w.counters.add(&w.tally)
 	w.tally = tally{}
+
+	w.visitors.Begin()
+	defer w.visitors.End()
+	for i := range batch {
+		if v := w.verdicts[i]; v != WrongSource {
+			w.visitors.Add(batch[i].Remote.Addr(), v.kind())
+		}
+	}
 }
 
 // respond answers one message, unless it came from ourselves or went to everybody, whose answers would multiply.

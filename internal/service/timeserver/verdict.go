@@ -1,5 +1,7 @@
 package timeserver
 
+import "github.com/ntptsd/ntptsd/internal/visitors"
+
 // Verdict is what became of one datagram.
 type Verdict uint8
 
@@ -38,4 +40,42 @@ func (v Verdict) String() string {
 		PlainRefused:  "plain_refused",
 		TooLong:       "too_long",
 	}[v]
+}
+
+// kind is what a network is remembered for.
+func (v Verdict) kind() visitors.Kind {
+	switch v {
+	case AnsweredNTS:
+		return visitors.NTS
+	case AnsweredNAK:
+		return visitors.NAK
+	case AnsweredRate, RateLimited:
+		return visitors.RateLimited
+	}
+	return visitors.Plain
+}
+
+// age is how old the key was that opened a cookie, in rotations of its ring. In a fleet, or beside a neighbour that owns the
+// keys, a cookie under the next key tells that somebody has rotated before us.
+type age uint8
+
+const (
+	ageNext age = iota
+	ageCurrent
+	ageOne
+	ageTwo
+	ageOlder
+	ageUnknown // no key opened it: it was forgotten, or the cookie is forged
+
+	ages = iota
+)
+
+// ageOf maps what keyring tells of a key that opens.
+func ageOf(rotations int) age {
+	return age(min(max(rotations, -1)+int(ageCurrent), int(ageOlder)))
+}
+
+// String is the label of the metric.
+func (a age) String() string {
+	return [ages]string{"next", "current", "1", "2", "older", "unknown"}[a]
 }

@@ -1,0 +1,158 @@
+package frontdoor
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/ntptsd/ntptsd/protocol/tunnel"
+)
+
+func (p *Port) tlsConfig() *tls.Config {
+	c := &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		NextProtos:             alpns(),
+		GetCertificate:         p.Certificates.GetCertificate,
+		SessionTicketsDisabled: true, // whose certificate is judged once more after a reload
+	}
+	c.GetConfigForClient = p.greet
+	return c
+}
+
+// greet is called when the client has said all that it must before we compute: it waits for its turn. Client authorities
+// change with a reload.
+func (p *Port) greet(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	c, ok := hello.Conn.(*conn)
+	if !ok {
+		return nil, fmt.Errorf("frontdoor: TLS over a %T", hello.Conn)
+	}
+	select {
+	case p.crypto <- struct{}{}:
+		c.computing.Store(true)
+	case <-hello.Context().Done():
+		return nil, context.Cause(hello.Context())
+	}
+	own := p.tls.Clone()
+	own.GetConfigForClient = nil
+	own.ClientAuth, own.ClientCAs = p.Doorkeeper.ClientCertificates()
+	return own, nil
+}
+
+// beginTLS makes the handshake and hands the connection to the protocol that was agreed upon.
+func (p *Port) beginTLS(ctx context.Context, c *conn) {
+	t := tls.Server(c, p.tls)
+	shaking, cancel := context.WithTimeout(ctx, p.HelloTimeout)
+	err := t.HandshakeContext(shaking)
+	cancel()
+	c.computed()
+	if err != nil {
+		p.log.Debug("a handshake failed", "from", c.remote, "error", err)
+		p.metrics.count(ofNone, handshakeFailed)
+		_ = c.Close()
+		return
+	}
+	state := t.ConnectionState()
+	p.begin(ctx, c, t, byALPN(state.NegotiatedProtocol), &state)
+}
+
+// beginPlain looks at the first octets, and greets whoever waits to be greeted.
+func (p *Port) beginPlain(ctx context.Context, c *conn) {
+	first, http := sniff(c)
+	of := ofLine
+	if http {
+		of = ofHTTP
+	}
+	p.begin(ctx, c, &prefixed{c, first}, of, nil)
+}
+
+// begin serves a connection whose protocol is known. HTTP goes to a server of its own; the others end with us.
+func (p *Port) begin(ctx context.Context, c *conn, over net.Conn, of protocol, state *tls.ConnectionState) {
+	served := [protocols]Protocol{ofLine: p.Line, ofMode6: p.Mode6, ofCmdmon: p.Cmdmon}[of]
+	if of != ofHTTP && served == nil {
+		p.refuse(over, of, notServed, "this is not served here", state)
+		return
+	}
+	if !c.belongs(of) {
+		p.refuse(over, of, crowded, "too many connections; try again later", state)
+		return
+	}
+	if of == ofHTTP { // who asks is found out for each request
+		p.metrics.count(of, accepted)
+		if !p.handed.hand(over) {
+			_ = over.Close()
+		}
+		return
+	}
+	who, err := p.Doorkeeper.Connection(c.remote, state)
+	if err != nil {
+		p.refuse(over, of, unknown, err.Error(), state)
+		return
+	}
+	p.metrics.count(of, accepted)
+	served.Serve(ctx, over, who)
+	_ = over.Close()
+}
+
+// refuse says why as the protocol would, where a client can take it without having asked, and ends.
+func (p *Port) refuse(over net.Conn, of protocol, v verdict, why string, state *tls.ConnectionState) {
+	p.metrics.count(of, v)
+	_ = over.SetWriteDeadline(time.Now().Add(refusalTimeout))
+	switch {
+	case of == ofHTTP && (state == nil || state.NegotiatedProtocol != "h2"):
+		refuse(over)
+		return
+	case of == ofLine && v == unknown:
+		_, _ = fmt.Fprintf(over, "%d %s\r\n", lineLogIn, why)
+	case of == ofLine:
+		_, _ = fmt.Fprintf(over, "%d %s\r\n", lineBusy, why)
+	case of == ofMode6, of == ofCmdmon: // it stands where the answer to a greeting would
+		frame, _ := tunnel.AppendFrame(nil, tunnel.AppendAnswer(nil, why)) // never fails: a reason is cut
+		_, _ = over.Write(frame)
+	}
+	_ = over.Close()
+}
+
+// The console's codes.
+const (
+	lineBusy  = 450 // try again later
+	lineLogIn = 530
+)
+
+// methods are how a request begins.
+var methods = [...]string{"GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE ", "OPTIONS ", "CONNECT ", "TRACE "} // never assigned again
+
+// longestMethod is how many octets sniff looks at.
+const longestMethod = len("OPTIONS ")
+
+// isHTTP tells whether the first octets of a connection are those of a request; undecided: they may still become it.
+func isHTTP(first []byte) (http, undecided bool) {
+	for _, m := range methods {
+		switch {
+		case bytes.HasPrefix(first, []byte(m)):
+			return true, false
+		case len(first) < len(m) && bytes.HasPrefix([]byte(m), first):
+			undecided = true
+		}
+	}
+	return false, undecided
+}
+
+// sniff reads as little as it takes to tell HTTP from lines, for firstOctets at most: people wait to be greeted.
+func sniff(c net.Conn) (first []byte, http bool) {
+	_ = c.SetReadDeadline(time.Now().Add(firstOctets))
+	defer func() { _ = c.SetReadDeadline(time.Time{}) }()
+	var b [longestMethod]byte
+	for n := 0; n < len(b); {
+		more, err := c.Read(b[n:])
+		n += more
+		first = b[:n]
+		http, undecided := isHTTP(first)
+		if http || !undecided || err != nil {
+			return first, http
+		}
+	}
+	return first, false
+}

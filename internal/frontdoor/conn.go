@@ -1,0 +1,120 @@
+package frontdoor
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+// conn is a connection with what it holds, below TLS. It gives that back when it is closed.
+type conn struct {
+	net.Conn
+	port   *Port
+	remote netip.Addr
+	close  sync.Once
+
+	// computing is true while a handshake of it holds a place of Port.crypto. The first octets that we write are the answer
+	// to the greeting: all that costs much is done.
+	computing atomic.Bool
+	protocol  protocol // set before anybody else closes it, under port.mu
+}
+
+func (c *conn) Write(b []byte) (int, error) {
+	c.computed()
+	return c.Conn.Write(b)
+}
+
+// computed gives the place back.
+func (c *conn) computed() {
+	if c.computing.CompareAndSwap(true, false) {
+		<-c.port.crypto
+	}
+}
+
+func (c *conn) Close() error {
+	err := net.ErrClosed
+	c.close.Do(func() {
+		err = c.Conn.Close()
+		c.computed()
+		p := c.port
+		p.mu.Lock()
+		delete(p.open, c)
+		of := c.protocol
+		p.mu.Unlock()
+		p.budgets.release(of)
+		p.Slots.Release(c.remote)
+	})
+	return err
+}
+
+// CloseWrite lets net/http end an answer without losing its end.
+func (c *conn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// belongs gives the connection to a protocol, if that has room.
+func (c *conn) belongs(to protocol) bool {
+	p := c.port
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, open := p.open[c]; !open || !p.budgets.acquire(to) {
+		return false
+	}
+	c.protocol = to
+	return true
+}
+
+// prefixed is a connection whose first octets were read already.
+type prefixed struct {
+	*conn
+	first []byte
+}
+
+func (p *prefixed) Read(b []byte) (int, error) {
+	if len(p.first) > 0 {
+		n := copy(b, p.first)
+		p.first = p.first[n:]
+		return n, nil
+	}
+	return p.conn.Read(b)
+}
+
+// handed is a listener that others hand connections to.
+type handed struct {
+	ready  chan net.Conn
+	closed chan struct{}
+	close  sync.Once
+}
+
+func newHanded() *handed { return &handed{ready: make(chan net.Conn), closed: make(chan struct{})} }
+
+// hand is false when nobody takes connections any more.
+func (h *handed) hand(c net.Conn) bool {
+	select {
+	case h.ready <- c:
+		return true
+	case <-h.closed:
+		return false
+	}
+}
+
+func (h *handed) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.ready:
+		return c, nil
+	case <-h.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (h *handed) Close() error {
+	h.close.Do(func() { close(h.closed) })
+	return nil
+}
+
+func (h *handed) Addr() net.Addr { return &net.TCPAddr{} }

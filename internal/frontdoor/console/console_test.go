@@ -1,0 +1,335 @@
+package console
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ntptsd/ntptsd/internal/api"
+)
+
+// world is everything behind a console.
+type world struct {
+	feed    feed
+	revoked atomic.Bool
+	asked   []string
+}
+
+// feed is a stream by hand.
+type feed chan api.Item
+
+func (f feed) Next(ctx context.Context, _ uint64) ([]api.Item, error) {
+	select {
+	case i := <-f:
+		return []api.Item{i}, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (f feed) happens(text string) {
+	b, _ := json.Marshal(api.Event{Kind: api.EventKey, Severity: api.Info, Text: text})
+	f <- api.Item{Kind: api.ItemEvent, JSON: b}
+}
+
+var (
+	alice    = api.Caller{Role: api.Operator, Name: "alice"}
+	stranger = api.Caller{Name: "a stranger"}
+)
+
+const token = "ntptsd_good"
+
+func (w *world) Token(_ netip.Addr, t string) (api.Caller, error) {
+	if t != token {
+		return api.Caller{}, api.Failf(api.Unknown, "this token does not count")
+	}
+	return alice, nil
+}
+
+func (w *world) Still(api.Caller) bool { return !w.revoked.Load() }
+
+func (w *world) Say(_ context.Context, word string, args []string) (api.Native, error) {
+	w.asked = append(w.asked, fmt.Sprint(word, args))
+	switch word {
+	case "clients":
+		return api.Native{}, api.Failf(api.Conflict, "clients is a word of chronyd")
+	case "rv":
+		return api.Native{}, api.Failf(api.NotFound, "no such association [mode6 error 4]")
+	case "sysinfo":
+		return api.Native{}, api.Failf(api.Unavailable, "ntpd does not answer\r\n250 forged")
+	}
+	return api.Native{Daemon: "ntpd", Text: "." + word + " says\x1b[2J\n.\nlast"}, nil
+}
+
+func (w *world) table(t testing.TB) *api.Table {
+	declared := []api.Declared{api.GetTracking, api.GetClients, api.GetKeys, api.RotateKeys, api.GetPeers, api.GetVariables, api.GetSysinfo, api.GetEvents}
+	native := func(context.Context, api.Caller, api.None) (api.Native, error) {
+		return api.Native{}, errors.New("unused")
+	}
+	table, err := api.NewTable(declared,
+		api.Bind(api.GetTracking, func(context.Context, api.Caller, api.None) (api.Tracking, error) {
+			return api.Tracking{Source: "chrony\u202e"}, nil
+		}),
+		api.Bind(api.GetClients, func(_ context.Context, _ api.Caller, a api.ClientsArg) (api.Clients, error) {
+			return api.Clients{Known: a.Limit, Next: a.After}, nil
+		}),
+		api.Bind(api.GetKeys, func(context.Context, api.Caller, api.None) (api.Keys, error) {
+			return api.Keys{}, errors.New("a secret path")
+		}),
+		api.Bind(api.RotateKeys, func(context.Context, api.Caller, api.RingArg) (api.Keys, error) { return api.Keys{}, nil }),
+		api.Bind(api.GetPeers, native), api.Bind(api.GetSysinfo, native),
+		api.Bind(api.GetVariables, func(context.Context, api.Caller, api.AssociationArg) (api.Native, error) { return api.Native{}, nil }),
+		api.Bind(api.GetEvents, func(context.Context, api.Caller, api.EventsArg) (api.Events, error) { return api.Events{}, nil }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// open starts a console and gives the other end.
+func (w *world) open(t testing.TB, who api.Caller) (peer net.Conn, ended <-chan struct{}) {
+	c := &Console{Commands: w.table(t), Words: w, Logins: w, Stream: w.feed,
+		View: func(command string, answer []byte, _ time.Time) (string, error) {
+			return command + " " + string(answer), nil
+		}}
+	here, there := net.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer here.Close()
+		c.Serve(t.Context(), here, who)
+	}()
+	t.Cleanup(func() { there.Close(); <-done })
+	return there, done
+}
+
+// transcript is all that comes back for what is sent.
+func (w *world) transcript(t testing.TB, who api.Caller, send string) string {
+	t.Helper()
+	peer, _ := w.open(t, who)
+	go func() { // the server reads nothing while it says something, and the other way round
+		_, _ = io.WriteString(peer, send)
+	}()
+	b, err := io.ReadAll(peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(b), "\r\n", "\n")
+}
+
+const hello = "220 ntptsd 1 ready: you are operator \"alice\"; help lists the commands, quit ends\n"
+
+func TestTranscripts(t *testing.T) {
+	for name, c := range map[string]struct{ send, want string }{
+		"native, dots and escapes":   {"peers\nquit\n", "200-peers\n..peers says?[2J\n..\nlast\n.\n421 bye\n"},
+		"CR LF, case and show":       {"SHOW Peers\r\nQUIT\r\n", "200-peers\n..peers says?[2J\n..\nlast\n.\n421 bye\n"},
+		"telnet's options":           {"\xff\xfb\x01peers\nquit\n", "200-peers\n..peers says?[2J\n..\nlast\n.\n421 bye\n"},
+		"alias":                      {"readvar &1 offset\nquit\n", "503 no such association [mode6 error 4]\n421 bye\n"},
+		"an answer cannot be forged": {"sysinfo\nquit\n", "430 ntpd does not answer??250 forged\n421 bye\n"},
+		"json of the neutral model":  {"json clients limit=7 --after=x\nquit\n", `{"code":200,"result":{"known":7,"more":false,"next":"x","clients":[]}}` + "\n421 bye\n"},
+		"json of a word":             {"json rv 7\nquit\n", `{"code":503,"error":{"type":"about:blank","title":"not-found","status":503,"detail":"no such association [mode6 error 4]","code":"not-found"}}` + "\n421 bye\n"},
+		"native where there is one":  {"tracking\nquit\n", "200-tracking\n..tracking says?[2J\n..\nlast\n.\n421 bye\n"},
+		"neutral where not":          {"clients 3\nquit\n", "200-clients\nclients {\"known\":3,\"more\":false,\"next\":\"\",\"clients\":[]}\n.\n421 bye\n"},
+		"our own fault":              {"keys\nquit\n", "500 something went wrong inside ntptsd; its log tells what\n421 bye\n"},
+		"two words":                  {"keys rotate default\nquit\n", "200-keys rotate\nkeys rotate {\"rings\":[]}\n.\n421 bye\n"},
+		"unknown":                    {"rm -rf\nquit\n", "502 unknown command \"rm\"; help lists the commands\n421 bye\n"},
+		"too much":                   {"keys rotate a b\nquit\n", "504 keys rotate takes [ring=]RING; \"b\" is not among that\n421 bye\n"},
+		"not a number":               {"clients ten\nquit\n", "504 limit \"ten\": must be a whole number\n421 bye\n"},
+		"quotes":                     {"keys rotate \"a b\" \"\nquit\n", "504 a quoted word ends with the same \"\n421 bye\n"},
+		"control character":          {"pe\x00ers\n", "500 a line is UTF-8 text without control characters\n"},
+		"long line":                  {strings.Repeat("x", maxLine+1), "500 a line has at most 1024 octets\n"},
+		"bad token":                  {"login ntptsd_bad\npeers\n", "530 this token does not count\n"},
+		"empty lines":                {"\n\r\n  \nquit\n", "421 bye\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := new(world).transcript(t, alice, c.send); got != hello+c.want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, hello+c.want)
+			}
+		})
+	}
+}
+
+// A stranger learns how to log in, and nothing else, and little of that.
+func TestStranger(t *testing.T) {
+	w := &world{}
+	got := w.transcript(t, stranger, strings.Repeat("peers\njson tracking\nhelp\nrm\n", 100))
+	if n := strings.Count(got, "\n"); n != 1+maxStranger || len(got) > 1024 {
+		t.Errorf("%d lines, %d octets:\n%s", n, len(got), got)
+	}
+	for line := range strings.Lines(got) {
+		if !strings.HasPrefix(line, "530 ") && !strings.HasPrefix(line, "220 ") && !strings.HasPrefix(line, "200 login") {
+			t.Errorf("a stranger is told %q", line)
+		}
+	}
+	if len(w.asked) > 0 {
+		t.Errorf("a stranger made us ask %v", w.asked)
+	}
+	got = w.transcript(t, stranger, "login "+token+"\npeers\nquit\n")
+	if !strings.Contains(got, "200 you are operator \"alice\"") || !strings.Contains(got, "200-peers") {
+		t.Errorf("after log-in:\n%s", got)
+	}
+}
+
+func TestRoles(t *testing.T) {
+	monitor := api.Caller{Role: api.Monitor, Name: "m"}
+	scraper := api.Caller{Role: api.Monitor, Name: "s", Only: []string{api.DoorMetrics}}
+	for _, c := range []struct {
+		who  api.Caller
+		send string
+		want string
+	}{
+		{monitor, "keys rotate", "501 keys rotate needs the role operator"},
+		{monitor, "json keys rotate", `{"code":501,"error"`},
+		{scraper, "peers", "501 s may use nothing but: metrics"},
+		{scraper, "tracking", "501 s may"},
+		{scraper, "events --follow", "501 s may"},
+	} {
+		w := &world{}
+		if got := w.transcript(t, c.who, c.send+"\nquit\n"); !strings.Contains(got, "\n"+c.want) {
+			t.Errorf("%s of %s:\n%s", c.send, c.who.Name, got)
+		}
+		if len(w.asked) > 0 {
+			t.Errorf("%s: asked %v", c.send, w.asked)
+		}
+	}
+}
+
+func TestWhoIsRevokedIsSentAway(t *testing.T) {
+	w := &world{}
+	w.revoked.Store(true)
+	got := w.transcript(t, alice, "peers\npeers\n")
+	if want := hello + "530 what you logged in with does not count any more\n"; got != want {
+		t.Errorf("got:\n%s", got)
+	}
+}
+
+func TestPatience(t *testing.T) {
+	for _, c := range []struct {
+		who  api.Caller
+		want time.Duration
+	}{{stranger, strangerTimeout}, {alice, idleTimeout}} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			peer, ended := new(world).open(t, c.who)
+			b, _ := io.ReadAll(peer)
+			<-ended
+			if took := time.Since(start); took != c.want || !strings.Contains(string(b), "421 too long without a line") {
+				t.Errorf("%s: after %v: %s", c.who.Name, took, b)
+			}
+		})
+	}
+}
+
+// Who sends and never reads is cut, and costs no more than a buffer until then.
+func TestSlowReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		peer, ended := new(world).open(t, alice)
+		go func() {
+			for {
+				if _, err := io.WriteString(peer, "peers\n"); err != nil {
+					return
+				}
+			}
+		}()
+		<-ended
+		if took := time.Since(start); took > writeTimeout+byeTimeout {
+			t.Errorf("cut after %v", took)
+		}
+	})
+}
+
+func TestFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{feed: make(feed)}
+		peer, ended := w.open(t, alice)
+		r := bufio.NewReader(peer)
+		expect := func(want string) {
+			t.Helper()
+			line, err := r.ReadString('\n')
+			if line = strings.TrimRight(line, "\r\n"); err != nil || !strings.Contains(line, want) {
+				t.Fatalf("%q, %v; want %q", line, err, want)
+			}
+		}
+		say := func(line string) {
+			go func() { _, _ = io.WriteString(peer, line+"\n") }()
+		}
+		expect("220 ")
+		say("events --follow")
+		expect("200-events")
+		w.feed <- api.Item{Kind: api.ItemSample, JSON: []byte("{}")} // which is not for the console
+		w.feed.happens("first\r\n.\r\n500 forged")
+		expect("key         first??.??500 forged")
+		time.Sleep(time.Hour) // nothing happens, and nobody is sent away for it
+		w.feed.happens("second")
+		expect("second")
+		say("")
+		expect(".")
+		say("json events --follow")
+		w.feed.happens("third")
+		expect(`"text":"third"`)
+		w.revoked.Store(true)
+		time.Sleep(2 * stillEvery)
+		<-ended
+	})
+}
+
+func BenchmarkPipelined(b *testing.B) {
+	w := &world{}
+	here, there := net.Pipe()
+	c := &Console{Commands: w.table(b), Words: w, Logins: w,
+		View: func(command string, answer []byte, _ time.Time) (string, error) { return command, nil }}
+	go func() {
+		c.Serve(b.Context(), here, alice)
+		here.Close()
+	}()
+	go func() {
+		out := bufio.NewWriter(there)
+		for range b.N {
+			_, _ = out.WriteString("json clients limit=7\n")
+		}
+		_, _ = out.WriteString("quit\n")
+		_ = out.Flush()
+	}()
+	if _, err := io.Copy(io.Discard, there); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func FuzzLines(f *testing.F) {
+	for _, s := range []string{"peers", `a "b c" d`, "\xff\xfb\x01x", "json rv 0 offset\r", "\x00", strings.Repeat("a ", 100)} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		line, err := newLines(strings.NewReader(string(b))).next()
+		if err != nil {
+			return
+		}
+		words, err := split(line)
+		if err != nil {
+			return
+		}
+		if len(words) > maxWords {
+			t.Errorf("%d words", len(words))
+		}
+		for _, w := range words { // what was split has nothing that could end a line or act on a terminal
+			if strings.ContainsAny(w, "\r\n\x00\x1b\"") && !strings.Contains(line, w) {
+				t.Errorf("%q of %q", w, line)
+			}
+		}
+		again, err := split(`"` + strings.Join(words, `" "`) + `"`)
+		if len(words) > 0 && !strings.Contains(line, `"`) && (err != nil || fmt.Sprint(again) != fmt.Sprint(words)) {
+			t.Errorf("%q are %q when quoted (%v)", words, again, err)
+		}
+	})
+}

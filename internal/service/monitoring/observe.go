@@ -1,0 +1,135 @@
+package monitoring
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/ntptsd/ntptsd/internal/api"
+)
+
+const (
+	// lookEvery is how often the parts of our own process are looked at, whose state is a snapshot in memory.
+	lookEvery = time.Second
+	// showEvery is how often those who follow get a sample.
+	showEvery = 2 * time.Second
+	// sourcesEvery is how often the daemon next door is asked for its sources while nobody follows.
+	sourcesEvery = 16 * time.Second
+	// sourcesStale is when sources that could not be read again are no longer shown: two polls were missed.
+	sourcesStale = 2*sourcesEvery + time.Second
+)
+
+// observed is the newest list of sources.
+type observed struct {
+	sources []api.Source
+	at      time.Time // zero: never
+}
+
+// fresh are the sources, unless they are too old.
+func (o *observed) fresh(now time.Time) []api.Source {
+	if o.at.IsZero() || now.Sub(o.at) > sourcesStale {
+		return nil
+	}
+	return o.sources
+}
+
+// Run looks until ctx is done. The daemon next door is asked on a goroutine of its own: it may hang.
+func (s *Service) Run(ctx context.Context) error {
+	var asking sync.WaitGroup
+	asking.Go(func() { s.followSources(ctx) })
+	s.follow(ctx)
+	asking.Wait()
+	return nil
+}
+
+func (s *Service) followSources(ctx context.Context) {
+	ticker := time.NewTicker(showEvery)
+	defer ticker.Stop()
+	var asked time.Time
+	for {
+		if now := time.Now(); s.Neighbour.Name() != "" && (s.journal.Followed() || now.Sub(asked) >= sourcesEvery) {
+			asked = now
+			if all, err := s.Neighbour.Sources(ctx); err == nil {
+				s.sources.Store(&observed{all, time.Now()})
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// follow turns what changes into events, and what is into samples and history.
+func (s *Service) follow(ctx context.Context) {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	before := s.look(moment{})
+	s.journal.Add(api.Event{At: before.at, Kind: api.EventStarted, Severity: api.Info, Text: "ntptsd " + s.Version + " started"})
+	var shown time.Time
+	for {
+		now := s.look(before)
+		for _, e := range changes(before, now) {
+			s.journal.Add(e)
+		}
+		s.history.add(now)
+		if now.at.Sub(shown) >= showEvery {
+			shown = now.at
+			if err := s.journal.Show(now.sample()); err != nil {
+				s.log.Error("the state cannot be shown", "error", err) // infinity or a year 10000: our own fault
+			}
+		}
+		before = now
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// moment is all that is looked at, at one time.
+type moment struct {
+	at           time.Time
+	status       api.Status
+	fit          api.Fit
+	sources      []api.Source
+	handshakes   api.Handshakes
+	cookies      []api.Count
+	answered     uint64 // by the time server
+	certificates []api.Certificate
+	limits       []refusing
+	reloads      uint64
+	refused      uint64 // reloads
+}
+
+// look also remembers from the look before what lasts.
+func (s *Service) look(before moment) moment {
+	clock := s.Clock.Tracking()
+	m := moment{
+		at:           time.Now(),
+		status:       s.status(clock),
+		handshakes:   s.KeyExchange.Handshakes(),
+		cookies:      s.TimeServer.Cookies(),
+		answered:     s.TimeServer.Answered(),
+		certificates: s.Certificates.View(),
+	}
+	m.fit = judge(clock, s.Clock.Why(), m.status.Targets, s.limits.Load())
+	m.sources = s.sources.Load().fresh(m.at)
+	for _, l := range s.Limits {
+		r, known := find(before.limits, l.Name, func(r refusing) string { return r.name })
+		if !known {
+			r = refusing{name: l.Name, count: l.Count()}
+		}
+		m.limits = append(m.limits, r.next(l.Count(), m.at))
+	}
+	m.reloads, m.refused = s.Reloads.Reloads()
+	return m
+}
+
+// sample is what those who follow get.
+func (m moment) sample() api.Sample {
+	return api.Sample{At: m.at.UTC(), Fit: m.fit, Status: m.status, Sources: m.sources, Handshakes: m.handshakes,
+		Cookies: api.Cookies{Ages: m.cookies}, Certificates: m.certificates}
+}
