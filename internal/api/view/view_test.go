@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +59,14 @@ func targets() []api.Target {
 // show is what a view makes of an answer.
 func show(t *testing.T, command string, answer any) (string, bool) {
 	t.Helper()
-	b, err := json.Marshal(answer)
+	v := reflect.New(reflect.TypeOf(answer)).Elem()
+	v.Set(reflect.ValueOf(answer))
+	for _, f := range v.Fields() { // as ntptsd does: no list is null
+		if f.Kind() == reflect.Slice && f.IsNil() {
+			f.Set(reflect.MakeSlice(f.Type(), 0, 0))
+		}
+	}
+	b, err := json.Marshal(v.Interface())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,6 +231,73 @@ c.example.net  draining  default  1       any     15     -        -         -   
 		{"done", "reload", api.None{}, false, `
 configuration reloaded
 `},
+		{"fit", "fit", api.Fit{Fit: true}, false, "fit\n"},
+		{"not", "fit", api.Fit{Reasons: []string{"stratum 16 is too much"}}, true, "not fit:\n  stratum 16 is too much\n"},
+		{"one", "source", api.Source{Name: "ntp1", Address: "192.0.2.10", Kind: "server", Selection: "selected", Stratum: 1, PollSeconds: 64, Reach: 0o377,
+			LastRxSeconds: new(12.7), OffsetSeconds: new(0.000012), DelaySeconds: new(0.0032), Authentication: "nts"}, false, `
+name            ntp1
+address         192.0.2.10
+kind            server
+state           selected
+stratum         1
+poll            64s
+reach           377 (octal: the last eight polls, the newest in the lowest bit)
+last answer     12s ago
+offset          +12us
+error           -
+delay           3.2ms
+authentication  nts
+`},
+		{"some", "networks", api.Networks{Known: 12.4, New: 3, Requests: 99, NTSShare: new(0.4), KeyExchanges: 7, Networks: []api.Network{
+			{Prefix: "192.0.2.0/24", Requests: 90, NTSRequests: 40, KeyExchanges: 40, NAKs: 1, FirstSeen: ago(day), LastSeen: ago(time.Minute), IntervalSeconds: new(64.0), RekeysEveryPoll: true},
+			{Prefix: "2001:db8::/48", Requests: 9, RateLimited: 2, FirstSeen: ago(time.Hour), LastSeen: ago(time.Second)},
+		}}, false, `
+NETWORK        REQUESTS  NTS  KEYEXCHANGES  NAKS  LIMITED  INTERVAL  FIRST    LAST    REMARK
+192.0.2.0/24   90        40   40            1     0        64s       24h ago  1m ago  re-keys on every poll
+2001:db8::/48  9         0    0             0     2        -         1h ago   1s ago  -
+about 12 networks, 3 of them new; 99 requests, NTS 40.0 %; 7 key exchanges
+`},
+		{"none", "networks", api.Networks{}, false, "nobody has asked our own services yet\n"},
+		{"two", "certs", api.Certificates{Certificates: []api.Certificate{
+			{File: "/etc/a.pem", Names: []string{"a.example", "192.0.2.1"}, Issuer: "CN=x", Fingerprint: "0123456789abcdef0123", NotAfter: now.Add(30 * day), DaysLeft: 30},
+			{File: "/etc/b.pem", Names: []string{}, NotAfter: ago(day), DaysLeft: -1, Problem: "expired by this machine's clock"},
+		}}, false, `
+FILE        ENDS     DAYS  NAMES                ISSUER  SHA256
+/etc/a.pem  in 30d   30.0  a.example,192.0.2.1  CN=x    0123456789abcdef
+/etc/b.pem  24h ago  -1.0  -                    -       -
+/etc/b.pem: expired by this machine's clock
+`},
+		{"none", "certs", api.Certificates{}, false, "there is no certificate: nothing is served by TLS\n"},
+		{"some", "handshakes", api.Handshakes{Open: 2, Cookies: 80, MedianSeconds: new(0.0021), Connections: []api.Count{{Name: "served", Count: 10}, {Name: "gone", Count: 0}, {Name: "full", Count: 3}},
+			Responses: []api.Count{{Name: "AEAD_AES_SIV_CMAC_256", Count: 10}}}, false, `
+open           2
+cookies        80
+TLS handshake  median 2.1ms, 90 % -, 99 % -
+ended          served 10, full 3
+failed         -
+AEAD           AEAD_AES_SIV_CMAC_256 10
+group          -
+`},
+		{"some", "cookies", api.Cookies{Ages: []api.Count{{Name: "current", Count: 3}, {Name: "unknown", Count: 1}}}, false, `
+KEY      COOKIES  SHARE
+current  3        75.0%
+unknown  1        25.0%
+`},
+		{"none", "cookies", api.Cookies{Ages: []api.Count{{Name: "current"}}}, false, "no cookie has come back yet\n"},
+		{"some", "events", api.Events{Lost: true, Events: []api.Event{{At: now, Kind: "key", Severity: "info", Text: "ring default: key bb mints now"}}}, false,
+			"some events are forgotten already\n" + now.UTC().Format(time.RFC3339) + " info    key         ring default: key bb mints now\n"},
+		{"none", "events", api.Events{}, false, "nothing has happened\n"},
+		{"hours", "history", api.History{At: []time.Time{now.Truncate(time.Hour), now.Truncate(time.Hour).Add(time.Minute), now.Truncate(time.Hour).Add(time.Hour)},
+			OffsetSeconds: []*float64{new(0.001), new(0.003), nil}, ErrorBoundSeconds: []*float64{new(0.01), nil, nil}, FrequencyPPM: []*float64{nil, nil, nil},
+			Handshakes: []uint64{1, 2, 3}, TimeRequests: []uint64{10, 20, 30}}, false,
+			"HOUR            OFFSET  WITHIN  KEYEXCHANGES  REQUESTS\n" + now.UTC().Format("2006-01-02T15Z") + "  +3.0ms  10ms    3             30\n" +
+				now.UTC().Add(time.Hour).Format("2006-01-02T15Z") + "  -       -       3             30\n"},
+		{"empty", "history", api.History{}, false, "there is no history yet\n"},
+		{"confined", "whoami", api.Identity{Name: "token prometheus", Role: "monitor", Only: []string{"metrics"}, Until: new(now.Add(day))}, false,
+			"you are  token prometheus\nrole     monitor\nonly     metrics\nuntil    " + now.Add(day).UTC().Format(time.RFC3339) + ", in 24h\n"},
+		{"link", "login", api.Link{Token: "x", URLs: []string{"https://a:4461/#token=x"}, Role: "monitor", Until: now.Add(5 * time.Minute)}, false,
+			"https://a:4461/#token=x\nworks once, until " + now.Add(5*time.Minute).UTC().Format(time.RFC3339) + " (in 5m), with the role monitor\n"},
+		{"lines", "peers", api.Native{Daemon: "ntpd", Text: "     remote\n*a\x1b[2J  x\n"}, false, "     remote\n*a\\x1b[2J  x\n"},
 	} {
 		got, bad := show(t, c.command, c.answer)
 		if want := strings.TrimPrefix(c.want, "\n"); got != want || bad != c.bad {
@@ -273,7 +348,17 @@ func TestNothingOfTheDaemonsReachesTheTerminalRaw(t *testing.T) {
 			"clients":  api.Clients{Clients: []api.Client{{Address: text}}},
 			"keys": api.Keys{Rings: []api.Ring{{Name: text, Dialect: text, Owner: text, NeighbourFile: text, Problem: text,
 				Keys: []api.Key{{ID: text, Fingerprint: text, State: text}}}}},
-			"targets": api.Targets{Targets: []api.Target{{ID: text, Ring: text, Family: text, Reason: text}}},
+			"targets":    api.Targets{Targets: []api.Target{{ID: text, Ring: text, Family: text, Reason: text}}},
+			"fit":        api.Fit{Reasons: []string{text}},
+			"source":     api.Source{Name: text, Address: text, Kind: text, Selection: text, Authentication: text},
+			"networks":   api.Networks{Networks: []api.Network{{Prefix: text}}},
+			"certs":      api.Certificates{Certificates: []api.Certificate{{File: text, Names: []string{text}, Issuer: text, Fingerprint: text, Problem: text}}},
+			"handshakes": api.Handshakes{Connections: []api.Count{{Name: text, Count: 1}}, Failures: []api.Count{{Name: text, Count: 1}}},
+			"cookies":    api.Cookies{Ages: []api.Count{{Name: text, Count: 1}}},
+			"events":     api.Events{Events: []api.Event{{Kind: text, Severity: text, Text: text}}},
+			"whoami":     api.Identity{Name: text, Role: text, Only: []string{text}},
+			"login":      api.Link{URLs: []string{text}, Role: text},
+			"peers":      api.Native{Text: "a\n" + strings.ReplaceAll(text, "\n", "")},
 		} {
 			got, _ := show(t, command, answer)
 			checkSafe(t, command, got)
