@@ -55,17 +55,23 @@ func (p *Port) beginTLS(ctx context.Context, c *conn) {
 		return
 	}
 	state := t.ConnectionState()
+	if state.NegotiatedProtocol == "" { // a person with openssl s_client, or an HTTP client that knows no ALPN
+		p.beginUnnamed(ctx, c, t, &state)
+		return
+	}
 	p.begin(ctx, c, t, byALPN(state.NegotiatedProtocol), &state)
 }
 
-// beginPlain looks at the first octets, and greets whoever waits to be greeted.
-func (p *Port) beginPlain(ctx context.Context, c *conn) {
-	first, http := sniff(c)
+func (p *Port) beginPlain(ctx context.Context, c *conn) { p.beginUnnamed(ctx, c, c, nil) }
+
+// beginUnnamed looks at the first octets, and greets whoever waits to be greeted.
+func (p *Port) beginUnnamed(ctx context.Context, c *conn, over net.Conn, state *tls.ConnectionState) {
+	first, http := sniff(over)
 	of := ofLine
 	if http {
 		of = ofHTTP
 	}
-	p.begin(ctx, c, &prefixed{c, first}, of, nil)
+	p.begin(ctx, c, &prefixed{over, first, state}, of, state)
 }
 
 // begin serves a connection whose protocol is known. HTTP goes to a server of its own; the others end with us.

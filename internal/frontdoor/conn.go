@@ -1,8 +1,11 @@
 package frontdoor
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -71,8 +74,9 @@ func (c *conn) belongs(to protocol) bool {
 
 // prefixed is a connection whose first octets were read already.
 type prefixed struct {
-	*conn
+	net.Conn
 	first []byte
+	state *tls.ConnectionState // nil: there is no TLS
 }
 
 func (p *prefixed) Read(b []byte) (int, error) {
@@ -81,7 +85,35 @@ func (p *prefixed) Read(b []byte) (int, error) {
 		p.first = p.first[n:]
 		return n, nil
 	}
-	return p.conn.Read(b)
+	return p.Conn.Read(b)
+}
+
+// CloseWrite is for net/http, as conn's.
+func (p *prefixed) CloseWrite() error {
+	if w, ok := p.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// stateKey is where a request's context keeps the tls.ConnectionState that net/http does not see behind a prefixed.
+type stateKey struct{}
+
+func withState(ctx context.Context, c net.Conn) context.Context {
+	if p, ok := c.(*prefixed); ok && p.state != nil {
+		ctx = context.WithValue(ctx, stateKey{}, p.state)
+	}
+	return ctx
+}
+
+// seen lets the request have it.
+func seen(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s, ok := r.Context().Value(stateKey{}).(*tls.ConnectionState); ok && r.TLS == nil {
+			r.TLS = s
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // handed is a listener that others hand connections to.

@@ -25,7 +25,8 @@ func (p *Port) httpServer() *http.Server {
 	both.SetHTTP1(true)
 	both.SetHTTP2(true)
 	s := &http.Server{
-		Handler:                      p.contents.routes(),
+		Handler:                      seen(p.contents.routes()),
+		ConnContext:                  withState,
 		ReadHeaderTimeout:            requestTimeout,
 		ReadTimeout:                  requestTimeout,
 		WriteTimeout:                 answerTimeout,

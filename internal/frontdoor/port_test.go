@@ -89,6 +89,19 @@ func TestHTTPSpeaksBothVersions(t *testing.T) {
 	}
 }
 
+// A client that knows no ALPN is told by its first octets, and by its certificate all the same.
+func TestHTTPWithoutALPN(t *testing.T) {
+	s := servePort(t, nil)
+	operator := issue(t, "operator")
+	peer := s.dial(t, &operator)
+	if _, err := io.WriteString(peer, "GET /v1/say?word=hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(peer); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 OK\r\n") || !strings.Contains(string(b), `{"said":["hello"]}`) {
+		t.Errorf("%v: %s", err, b)
+	}
+}
+
 // Without TLS the first octets decide, and who sends none is greeted.
 func TestFirstOctetsDecide(t *testing.T) {
 	s := servePort(t, nil)

@@ -29,12 +29,12 @@ const (
 
 func alpns() []string { return []string{"h2", "http/1.1", alpnLine, alpnMode6, alpnCmdmon} }
 
-// byALPN is the protocol of a name that was agreed upon. A client that asked for none is a person with openssl s_client.
+// byALPN is the protocol of a name that was agreed upon.
 func byALPN(name string) protocol {
 	switch name {
 	case "h2", "http/1.1":
 		return ofHTTP
-	case "", alpnLine:
+	case alpnLine:
 		return ofLine
 	case alpnMode6:
 		return ofMode6
