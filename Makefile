@@ -3,10 +3,10 @@ GO        ?= go
 STATIC    := CGO_ENABLED=0
 FUZZTIME  ?= 2s
 LDFLAGS   := -s -w
-SOURCES   := bench cmd internal protocol test
+SOURCES   := bench cmd internal protocol test web/*.go
 TOOL      := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help build run test check vet race fuzz interop peers bench clean
+.PHONY: help build run test check vet race fuzz interop browser peers bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -21,7 +21,7 @@ run: build ## a complete server with its own throw-away CA, and an authenticated
 test: ## everything that needs no root and no other daemon
 	$(GO) test ./...
 
-check: test vet race fuzz interop ## test, vet, staticcheck, race, short fuzz, real daemons
+check: test vet race fuzz interop browser ## test, vet, staticcheck, race, short fuzz, real daemons, a real browser
 
 vet: ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l $(SOURCES))" || { echo "run gofmt -w on:"; gofmt -l $(SOURCES); exit 1; }
@@ -46,6 +46,9 @@ peers: ## download the real daemons beside the sources (.cache/peers); nothing i
 
 interop: build peers ## real chronyd, NTPsec, ntpd and ntpd-rs against ntptsd, in network namespaces (needs root); shows a matrix
 	NTPTSD_INTEROP=1 $(GO) -C test/interop test -count=1 -timeout 12m
+
+browser: build ## a real Chromium at the dashboard (needs chromium and npm); screenshots in .cache/browser
+	NTPTSD_BROWSER=1 $(GO) test ./test/browser -count=1 -timeout 10m
 
 bench: build ## CPU per operation beside the bare ceiling and chronyd, as ratios of one run
 	$(GO) run ./bench
