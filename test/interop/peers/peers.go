@@ -1,5 +1,5 @@
 // Package peers brings real time daemons from Debian's archive: classic ntpd 4.2.8p15 from Debian 11, chronyd 4.3 and
-// NTPsec 1.2.2 from Debian 12, chronyd 4.6.1 and ntpd-rs 1.4.0 from Debian 13. Nothing is installed and nothing is
+// NTPsec 1.2.2 and Prometheus 2.42 from Debian 12, chronyd 4.6.1 and ntpd-rs 1.4.0 from Debian 13. Nothing is installed and nothing is
 // started: packages are checked by apt's signatures, unpacked side by side, and run by their own dynamic loader with their
 // own libraries. Where they run and with which rights is the caller's business.
 package peers
@@ -26,10 +26,10 @@ func Bullseye() Release {
 	}}
 }
 
-// Bookworm is Debian 12: chrony 4.3, NTPsec 1.2.2 and the Python that its ntpq needs.
+// Bookworm is Debian 12: chrony 4.3, NTPsec 1.2.2 and the Python that its ntpq needs, and Prometheus 2.42.
 func Bookworm() Release {
 	return Release{"bookworm", []string{
-		"chrony", "ntpsec", "python3-ntp", "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib",
+		"chrony", "ntpsec", "prometheus", "python3-ntp", "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib",
 		"libbsd0", "libc6", "libcap2", "libedit2", "libexpat1", "libffi8", "libgcc-s1", "libgmp10", "libgnutls30",
 		"libhogweed6", "libidn2-0", "libmd0", "libnettle8", "libp11-kit0", "libseccomp2", "libssl3", "libtasn1-6",
 		"libtinfo6", "libunistring2", "zlib1g",
