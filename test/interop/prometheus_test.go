@@ -22,7 +22,7 @@ scrape_configs:
     tls_config: {ca_file: %q}
     authorization: {credentials_file: %q}
     static_configs:
-      - targets: ["server.test:4461"]
+      - targets: ["server.test:4461", "lost.test:4461"]
 `
 
 // TestPrometheusScrapes lets Debian's Prometheus log in by a token that may scrape and nothing else, and evaluate the alerts
@@ -30,11 +30,14 @@ scrape_configs:
 func TestPrometheusScrapes(t *testing.T) {
 	t.Parallel()
 	release := peers.Bookworm()
-	l, hosts := newLab(t, "", "server", "client")
+	l, hosts := newLab(t, "", "server", "client", "lost")
 	tools := tree(t, release)
 	a := newAuthority(l)
 	token, table := newToken(t, "prometheus", "--only", "metrics", "--days", "1")
-	startNtptsd(hosts[0], settings{pair: a.issue("server", "server.test"), more: "[monitoring]\nlisten = [\"[::]:4461\"]\n\n" + table})
+	port := "[monitoring]\nlisten = [\"[::]:4461\"]\n\n" + table
+	startNtptsd(hosts[0], settings{pair: a.issue("server", "server.test"), more: port})
+	// On the other host nobody keeps the clock: it is not synchronised.
+	startNtptsd(hosts[2], settings{pair: a.issue("lost", "lost.test"), time: "[::]:10123", clock: "source = \"ntpd\"", more: port})
 	rules, err := filepath.Abs("../../packaging/prometheus/ntptsd.rules.yml")
 	if err != nil {
 		t.Fatal(err)
@@ -63,15 +66,18 @@ func TestPrometheusScrapes(t *testing.T) {
 		}
 		return values, nil
 	}
+	well, lost := `{instance="server.test:4461"}`, `{instance="lost.test:4461"}`
 	for expr, want := range map[string]string{
-		`up{job="ntptsd"}`:           "[1]",
-		`ntptsd_monitoring_fit`:      "[1]",
-		`ntptsd_clock_synchronised`:  "[1]",
-		`count(ntptsd_build_info)`:   "[1]",
-		`count(ALERTS) or vector(0)`: "[0]", // all is well here
-		`histogram_count(ntptsd_keyexchange_handshake_duration_seconds) >= 0`: "[0]", // native
-		`scrape_samples_scraped{job="ntptsd"} > bool 100`:                     "[1]",
-		`scrape_samples_scraped{job="ntptsd"} < bool 1000`:                    "[1]",
+		`up` + well:                              "[1]",
+		`up` + lost:                              "[1]",
+		`ntptsd_monitoring_fit` + well:           "[1]",
+		`ntptsd_monitoring_fit` + lost:           "[0]",
+		`count(ALERTS` + well + `) or vector(0)`: "[0]",
+		`count(ALERTS{alertname="NtptsdNotFit",alertstate="pending"})`:                    "[1]",
+		`count(ALERTS{alertname="NtptsdClockUnsynchronised",alertstate="pending"})`:       "[1]",
+		`histogram_count(ntptsd_keyexchange_handshake_duration_seconds` + well + `) >= 0`: "[0]", // native
+		`scrape_samples_scraped` + well + ` > bool 100`:                                   "[1]",
+		`scrape_samples_scraped` + well + ` < bool 1000`:                                  "[1]",
 	} {
 		eventually(t, commandTimeout, func() error {
 			got, err := query(expr)
