@@ -40,7 +40,10 @@ func (classic) shows(s mode6.PeerStatus) bool { return s.Configured() || s.Reach
 
 func (c classic) peer(l layout, p peer, now time.Time) string {
 	address, _ := p.Address("srcadr")
-	remote := address.Addr().String()
+	remote := p.text("srcadr")
+	if address.IsValid() {
+		remote = address.Addr().String()
+	}
 	if name := p.text("srchost"); name != "" && l != opeers {
 		remote = name
 	}
@@ -64,7 +67,15 @@ func (c classic) peer(l layout, p peer, now time.Time) string {
 func (p peer) number(name string) float64 { f, _ := p.Float(name); return f }
 
 // thousandths are not rounded but cut, if there is no room.
-func thousandths(ms float64) string { return first(7, strconv.FormatFloat(0+ms, 'f', 3, 64)) }
+func thousandths(ms float64) string { return decimal(ms, 3) }
+func hundredths(ms float64) string  { return decimal(ms, 2) }
+
+func decimal(ms float64, digits int) string {
+	if ms == 0 {
+		ms = 0 // and not its negative
+	}
+	return first(7, strconv.FormatFloat(ms, 'f', digits, 64))
+}
 
 // signed is print with a sign before all numbers.
 func signed(print func(float64) string, ms float64) string {
@@ -207,13 +218,12 @@ func (c classic) cook(v mode6.Variables, one mode6.Variable, now time.Time) stri
 
 // stages stand below each other in the three lists.
 func (classic) stages(name string, all []float64) string {
-	print := func(ms float64) string { return first(7, strconv.FormatFloat(ms, 'f', 2, 64)) }
 	text := strings.Repeat(" ", max(11-len(name), 0))
 	for i, seconds := range all {
 		ms := seconds * 1000
-		s := print(ms)
+		s := hundredths(ms)
 		if name == "filtoffset" {
-			s = signed(print, ms)
+			s = signed(hundredths, ms)
 		}
 		if i > 0 {
 			text += " "
@@ -235,6 +245,9 @@ func flash(n int64, separator string) string {
 
 // date is a timestamp in hex and in UTC, its milliseconds cut.
 func date(at ntp.Timestamp, now time.Time) string {
+	if at == 0 {
+		return "(no time)"
+	}
 	return fmt.Sprintf("%08x.%08x  %s", uint32(at>>32), uint32(at), utc(at, now).Format("Mon, Jan _2 2006 15:04:05.000"))
 }
 
@@ -242,5 +255,5 @@ func date(at ntp.Timestamp, now time.Time) string {
 func utc(at ntp.Timestamp, now time.Time) time.Time {
 	const perMillisecond = 1 << 32 / 1000
 	ms := time.Duration(uint32(at)/perMillisecond) * time.Millisecond
-	return ntp.Timestamp(at>>32<<32).Time(now).Add(ms)
+	return ntp.Timestamp(at >> 32 << 32).Time(now).Add(ms)
 }

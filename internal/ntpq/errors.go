@@ -11,8 +11,12 @@ import (
 var errSilent = errors.New("***Request timed out")
 
 // about says which association an error is about.
-func about(id uint16, err error) error {
-	if id != 0 && errors.Is(err, mode6.CodeAssociation) {
+func about(op mode6.Opcode, id uint16, err error) error {
+	switch {
+	case !gone(err):
+	case op == mode6.OpReadClock:
+		return api.Failf(api.NotFound, "***Association ID %d unknown to server: it is no reference clock [mode6 error %d]", id, mode6.CodeAssociation)
+	case id != 0:
 		return api.Failf(api.NotFound, "***Association ID %d unknown to server: associations lists those that there are [mode6 error %d]", id, mode6.CodeAssociation)
 	}
 	return err
@@ -42,7 +46,7 @@ func refusal(code mode6.ErrorCode) error {
 			"which ntptsd does not have: use ntpq -k and -a on the host itself; for anything else, "+
 			"allow it in ntp.conf: restrict lines for this host without noquery and nomrulist")
 	case mode6.CodeAssociation:
-		return fail(api.NotFound, "***Association ID 0 unknown to server: there is no reference clock")
+		return fail(api.NotFound, "***Association ID unknown to server: associations lists those that there are")
 	case mode6.CodeVariable:
 		return fail(api.BadArgument, "***A request variable unknown to the server: without names, the usual ones are shown")
 	case mode6.CodeOpcode:

@@ -51,7 +51,10 @@ func (sec) interfaces(all []mode6.Interface) string {
 }
 
 func addresses(i mode6.Interface) string {
-	text := fmt.Sprintf("    %v\n", i.Address)
+	text := "    ?\n"
+	if i.Address.IsValid() {
+		text = fmt.Sprintf("    %v\n", i.Address)
+	}
 	if i.Broadcast.IsValid() && !i.Broadcast.Addr().IsUnspecified() {
 		text += fmt.Sprintf("    %v\n", i.Broadcast)
 	}

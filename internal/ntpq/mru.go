@@ -66,7 +66,7 @@ func cutRows(text string, n int) string {
 	return cut + latest(n, rows)
 }
 
-// now is the daemon's, or when the walk did not come so far, the time of the latest entry.
+// newest is the daemon's clock or, when the walk did not come so far, the time of the latest entry.
 func newest(rows []mode6.Client, w *mode6.Walk) ntp.Timestamp {
 	if now := w.Now(); now != 0 || len(rows) == 0 {
 		return now
@@ -83,11 +83,7 @@ func (classic) clients(rows []mode6.Client, w *mode6.Walk, _ time.Duration) stri
 	now := newest(rows, w)
 	for _, c := range rows {
 		average := between(c.Last, c.First) / float64(max(c.Count, 1))
-		shown := fmt.Sprintf("%6.2f", average)
-		if whole(average) > 5 || c.Count == 1 {
-			shown = fmt.Sprintf("%6d", whole(average))
-		}
-		fmt.Fprintf(&text, "%6d %s %4x %c %d %d %6d %5d %s\n", whole(between(now, c.Last)), shown, uint16(c.Restrictions),
+		fmt.Fprintf(&text, "%6d %6d %4x %c %d %d %6d %5d %s\n", whole(between(now, c.Last)), whole(average), uint16(c.Restrictions),
 			restriction(c.Restrictions, limited, kod), c.Mode, c.Version, c.Count, c.Address.Port(), c.Address.Addr())
 	}
 	return text.String()

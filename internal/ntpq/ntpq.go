@@ -4,6 +4,10 @@
 // ntpd says is bounded, and cannot move a cursor: its control characters are left out. Reaching ntpd is left to the door, who
 // may ask to those who call.
 //
+// Where we differ, we do so on purpose: mrulist shows the latest maxRows at most, and has no lines about a terminal and about ntpq's
+// own memory; what ntpq writes to its standard error is an error here, or left out; clockvar asks NTPsec without an association, too;
+// reslist shows a mask with gaps in full; the only tabs are those of NTPsec's filtdelay and its like.
+//
 // For another neighbour, and for none, Billboard prints the neutral model in the same form.
 package ntpq
 

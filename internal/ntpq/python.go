@@ -35,7 +35,7 @@ func valueOf(raw string) value {
 
 // pythonInt is int(s, 0), which takes no zeros before other digits.
 func pythonInt(s string) (*big.Int, bool) {
-	if digits := strings.TrimLeft(s, "+-"); len(digits) > 1 && digits[0] == '0' && strings.Trim(digits, "0_") != "" && strings.IndexAny(digits[1:2], "xXoObB") < 0 {
+	if digits := strings.TrimLeft(s, "+-"); len(digits) > 1 && digits[0] == '0' && strings.Trim(digits, "0_") != "" && !strings.ContainsAny(digits[1:2], "xXoObB") {
 		return nil, false
 	}
 	return new(big.Int).SetString(s, 0)

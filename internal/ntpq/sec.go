@@ -15,7 +15,9 @@ import (
 // sec prints as the ntpq of NTPsec 1.2.2.
 type sec struct{}
 
-func (sec) associations(all []mode6.Association) string { return "\n" + associationRows(all, authentication) }
+func (sec) associations(all []mode6.Association) string {
+	return "\n" + associationRows(all, authentication)
+}
 
 const secWidth = 79
 

@@ -51,7 +51,7 @@ func (classic) tables(word string) []table {
 	switch word {
 	case "sysinfo":
 		return []table{{status: true, all: []field{
-			{"peeradr", "system peer:      ", hostPort}, {"peermode", "system peer mode: ", mode}, {"leap", "leap indicator:   ", leap},
+			{"peeradr", "system peer:      ", text}, {"peermode", "system peer mode: ", mode}, {"leap", "leap indicator:   ", leap},
 			{"stratum", "stratum:          ", text}, {"precision", "log2 precision:   ", text}, {"rootdelay", "root delay:       ", text},
 			{"rootdisp", "root dispersion:  ", text}, {"refid", "reference ID:     ", text}, {"reftime", "reference time:   ", timestamp},
 			{"sys_jitter", "system jitter:    ", text}, {"clk_jitter", "clock jitter:     ", text}, {"clk_wander", "clock wander:     ", text},

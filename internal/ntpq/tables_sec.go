@@ -27,8 +27,8 @@ func (sec) tables(word string) []table {
 		return []table{{all: inputOutput(uptime, number, packets)}}
 	case "timerstats":
 		return []table{{all: []field{
-			{"timerstats_reset", "time since reset:   ", uptime}, {"timer_overruns", "timer overruns:     ", number},
-			{"timer_xmts", "calls to transmit:  ", number}}}}
+			{"timerstats_reset", "time since reset:  ", uptime}, {"timer_overruns", "timer overruns:    ", number},
+			{"timer_xmts", "calls to transmit: ", number}}}}
 	case "authinfo":
 		return []table{{all: []field{
 			{"authreset", "time since reset:    ", uptime}, {"authkeys", "stored keys:         ", number}, {"authfreek", "free keys:           ", number},

@@ -107,7 +107,7 @@ func (t *talk) variables(op mode6.Opcode, where place, names []byte) (string, er
 	}
 	status, v, err := t.read(mode6.Request{Op: op, Association: id, Data: names})
 	if err != nil {
-		return "", about(id, err)
+		return "", about(op, id, err)
 	}
 	if len(v) == 0 {
 		return none(op, id), nil
@@ -144,7 +144,7 @@ func (t *talk) summary(name string, where place) (string, error) {
 	for _, one := range all {
 		status, values, err := t.collect(id, one.names())
 		if err != nil {
-			return "", about(id, err)
+			return "", about(mode6.OpReadVariables, id, err)
 		}
 		if one.status {
 			text.WriteString(statusLine(mode6.OpReadVariables, id, status))

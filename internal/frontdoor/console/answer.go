@@ -93,7 +93,7 @@ func (w *writer) begin(command string) {
 // data is text within such an answer.
 func (w *writer) data(text string) {
 	for line := range strings.Lines(text) {
-		line = harmless(strings.TrimRight(line, "\r\n"))
+		line = harmless(strings.ReplaceAll(strings.TrimRight(line, "\r\n"), "\t", "        ")) // NTPsec's filters have tabs
 		if strings.HasPrefix(line, ".") {
 			w.b.WriteByte('.')
 		}
