@@ -100,6 +100,7 @@ type Sample struct {
 	Sources      []Source      `json:"sources"`
 	Handshakes   Handshakes    `json:"handshakes"`
 	Cookies      Cookies       `json:"cookies"`
+	TimeRequests uint64        `json:"time_requests"` // answered by the time server since the start
 	Certificates []Certificate `json:"certificates"`
 }
 

@@ -199,6 +199,6 @@ func showNative(out io.Writer, n api.Native, _ time.Time) {
 			fmt.Fprintln(out, "…")
 			return
 		}
-		fmt.Fprintln(out, Sentence(strings.TrimRight(line, "\r\n")))
+		fmt.Fprintln(out, Sentence(strings.ReplaceAll(strings.TrimRight(line, "\r\n"), "\t", "        ")))
 	}
 }

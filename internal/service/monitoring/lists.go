@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 )
@@ -89,4 +91,31 @@ func (s *Service) clients(ctx context.Context, _ api.Caller, a api.ClientsArg) (
 		all.Next = placeOf(all.Clients[limit-1]).String()
 	}
 	return all, nil
+}
+
+// networksEvery is how old the list of networks may be: to make it, the tables of all workers are merged, which costs
+// milliseconds.
+const networksEvery = 2 * time.Second
+
+// networkList is the newest one, for all who ask. Safe for concurrent use.
+type networkList struct {
+	mu   sync.Mutex
+	made time.Time // guarded by mu, as below; zero: never
+	list api.Networks
+}
+
+func (s *Service) networks(_ context.Context, _ api.Caller, a api.NetworksArg) (api.Networks, error) {
+	limit, err := bounded(a.Limit, api.DefaultNetworks, api.MaxNetworks)
+	if err != nil {
+		return api.Networks{}, err
+	}
+	l := &s.asked
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.made.IsZero() || time.Since(l.made) > networksEvery {
+		l.list, l.made = s.Networks(api.MaxNetworks), time.Now()
+	}
+	list := l.list
+	list.Networks = list.Networks[:min(limit, len(list.Networks))]
+	return list, nil
 }

@@ -90,6 +90,7 @@ type Service struct {
 	history *history
 	limits  atomic.Pointer[config.Fit]
 	sources atomic.Pointer[observed]
+	asked   networkList
 
 	descriptions descriptions
 }
@@ -150,14 +151,6 @@ func bounded(given, otherwise, most int) (int, error) {
 		return 0, api.Failf(api.BadArgument, "limit %d: must be from 1 to %d", given, most)
 	}
 	return given, nil
-}
-
-func (s *Service) networks(_ context.Context, _ api.Caller, a api.NetworksArg) (api.Networks, error) {
-	limit, err := bounded(a.Limit, api.DefaultNetworks, api.MaxNetworks)
-	if err != nil {
-		return api.Networks{}, err
-	}
-	return s.Networks(limit), nil
 }
 
 func (s *Service) events(_ context.Context, _ api.Caller, a api.EventsArg) (api.Events, error) {

@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
@@ -53,8 +55,8 @@ func (w *world) Clients(_ context.Context, limit int) (api.Clients, error) {
 }
 
 func (w *world) networks(limit int) api.Networks {
-	w.limit = limit
-	return api.Networks{Requests: 5}
+	w.limit++
+	return api.Networks{Requests: 5, Networks: make([]api.Network, min(limit, 30))}
 }
 
 // rings and certificates are seen by the same method's name.
@@ -211,6 +213,27 @@ func TestClientsArePaged(t *testing.T) {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
+}
+
+// However many ask for the networks, the tables are merged once in a while.
+func TestNetworksAreMergedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{}
+		s := w.service()
+		for _, limit := range []int{0, 7, api.MaxNetworks} {
+			n, err := s.networks(t.Context(), api.Caller{}, api.NetworksArg{Limit: limit})
+			if want := min(cmp.Or(limit, api.DefaultNetworks), 30); err != nil || len(n.Networks) != want {
+				t.Errorf("limit %d: %d networks, %v", limit, len(n.Networks), err)
+			}
+		}
+		if w.limit != 1 {
+			t.Errorf("merged %d times", w.limit)
+		}
+		time.Sleep(networksEvery + 1)
+		if _, err := s.networks(t.Context(), api.Caller{}, api.NetworksArg{}); err != nil || w.limit != 2 {
+			t.Errorf("merged %d times, %v", w.limit, err)
+		}
+	})
 }
 
 // Each word is asked of the daemon that knows it; of others only what the neutral model can answer.

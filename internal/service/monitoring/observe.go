@@ -131,5 +131,5 @@ func (s *Service) look(before moment) moment {
 // sample is what those who follow get.
 func (m moment) sample() api.Sample {
 	return api.Sample{At: m.at.UTC(), Fit: m.fit, Status: m.status, Sources: m.sources, Handshakes: m.handshakes,
-		Cookies: api.Cookies{Ages: m.cookies}, Certificates: m.certificates}
+		Cookies: api.Cookies{Ages: m.cookies}, TimeRequests: m.answered, Certificates: m.certificates}
 }
