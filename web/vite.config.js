@@ -1,8 +1,8 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';
 
-// What the browsers must be able to do: light-dark() in CSS is the newest of it, and all have had it since May 2024.
-const target = ['chrome123', 'firefox121', 'safari17.5'];
+// What the browsers must be able to do: light-dark() in CSS and AbortSignal.any are the newest of it, and all have had them since May 2024.
+const target = ['chrome123', 'firefox124', 'safari17.5'];
 
 export default defineConfig({
   root: 'src',

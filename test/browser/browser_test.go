@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -103,6 +104,9 @@ func drive(t *testing.T, name string, h host, p papers, sections ...string) {
 	dir := install(t, npm)
 	shots, err := filepath.Abs(results)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(shots, name+"-failed.png")); err != nil && !errors.Is(err, os.ErrNotExist) { // of an earlier run
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), driveWithin)

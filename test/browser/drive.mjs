@@ -226,6 +226,8 @@ const steps = {
     await ask('stop');
     await state('lost');
     await current.getByText('Connection lost, retrying').waitFor();
+    await current.getByRole('heading', { name: /^Was (not )?fit to serve time$/ }).waitFor();
+    assert.match(await current.title(), /^Lost/);
     await shot('lost');
     await ask('start');
     await formShown('has ended');

@@ -8,8 +8,9 @@ import { Rates } from './rates.js';
 import { exchange, explain, kept, takeFragment, whoAmI } from './session.js';
 import { Parser } from './sse.js';
 
+const newsWithin = 12_000; // milliseconds; a sample comes every 2 s
 const silence = 40_000; // milliseconds; the daemon says something every 15 s at least
-const networksEvery = 10_000;
+const networksEvery = 15_000;
 const historyEvery = 60_000;
 
 class Live {
@@ -30,6 +31,11 @@ class Live {
   historyVersion = $state(0); // grows with history and rates, which are not copied for each sample
   history = new History();
   outcomes = new Rates();
+
+  /** current tells whether what is shown is how things are; now is the browser's. */
+  current(now) {
+    return this.link === 'live' && now - this.heardAt <= newsWithin;
+  }
 
   #token = '';
   #stop = null; // ends everything that runs for this log-in
@@ -116,7 +122,7 @@ class Live {
     this.#stop = null;
     this.#token = '';
     kept.set('');
-    Object.assign(this, { me: null, byToken: false, phase: 'login', problem: why, link: 'connecting', sample: null, events: [],
+    Object.assign(this, { me: null, byToken: false, phase: 'login', problem: why, link: 'connecting', sample: null, heardAt: 0, events: [],
       networks: null, networksProblem: '', history: new History(), outcomes: new Rates() });
   }
 
@@ -136,13 +142,14 @@ class Live {
     this.why = error instanceof Refused ? error.message : '';
     this.retryAt = Date.now() + delay;
     await new Promise((resolve) => {
-      const timer = setTimeout(resolve, delay);
-      this.#wake = () => {
+      const wake = () => {
         clearTimeout(timer);
+        if (this.#wake === wake) this.#wake = null; // it is another's when somebody has logged in meanwhile
         resolve();
       };
+      const timer = setTimeout(wake, delay);
+      this.#wake = wake;
     });
-    this.#wake = null;
   }
 
   /** #follow keeps a stream open until the log-in ends. */
@@ -216,6 +223,7 @@ class Live {
 
   /** #refresh gets what the stream does not tell, for as long as it lasts. */
   #refresh(signal) {
+    if (signal.aborted) return; // logged out meanwhile: nothing would end the timers
     const get = async (path, take, failed) => {
       try {
         const answer = await askJSON(path, { token: this.#token, signal });

@@ -42,7 +42,7 @@ export function newPlot(place, columns, { dark, offsetOnly, onPoint }) {
     width: Math.max(place.clientWidth, 200),
     height,
     legend: { show: false },
-    padding: [10, 8, 0, 0],
+    padding: [10, 26, 0, 0], // on the right half a time of day, which is centred below its tick
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: { x: { time: true }, y: { range: (chart) => yRange(chart, offsetOnly) } },
     axes: [
