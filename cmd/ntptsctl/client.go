@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/ntptsd/ntptsd/internal/api/view"
 	"io"
 	"mime"
 	"net"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
+	"github.com/ntptsd/ntptsd/internal/api/view"
 )
 
 const (
@@ -24,12 +24,15 @@ const (
 
 	// maxAnswer is what an answer may cost us: as many clients as a daemon tells of fit in several times.
 	maxAnswer = 8 << 20
+	// maxHead is the same for what comes before it.
+	maxHead = 64 << 10
 )
 
 // client asks a daemon, at the door of one.
 type client struct {
 	door    door
 	timeout time.Duration
+	retry   time.Duration // before the first attempt to come back to a stream
 }
 
 // refusal is a problem answer (RFC 9457): the daemon was reached, and the command failed there.
@@ -42,9 +45,11 @@ type refusal struct {
 func (r *refusal) Error() string {
 	text := view.Lines(cmp.Or(r.Detail, r.Title, fmt.Sprintf("ntptsd says no more than status %d", r.Status)))
 	switch {
-	case r.Code == api.Unknown || r.Code == api.Denied && r.door.remote():
+	case r.Code == api.TooMany:
+		return text + "; wait a minute before you try again"
+	case r.Code == api.Unknown || r.Status == http.StatusForbidden && r.door.remote():
 		return text + r.door.howToLogIn()
-	case r.Code != api.Denied:
+	case r.Code != api.Denied || r.door.remote():
 		return text
 	case r.role <= api.Monitor:
 		return text + "; run it as root, or join the group ntptsd and log in again"
@@ -110,14 +115,29 @@ func (d door) newRequest(ctx context.Context, c api.Declaration, args map[string
 	return r, nil
 }
 
-// exchange is one request and its answer. The client of net/http would not do: it takes no answer that comes before the
-// request was sent, as that of a daemon with too many connections does, and tells of it on stderr by itself.
-func (c client) exchange(conn net.Conn, request *http.Request, d api.Declaration) ([]byte, error) {
+// ask sends a request and reads the head of its answer, of whose body no more than so many octets can be read. The client of
+// net/http would not do: it takes no answer that comes before the request was sent, as that of a daemon with too many
+// connections does, and tells of it on stderr by itself.
+func (c client) ask(conn net.Conn, request *http.Request, most int64) (*http.Response, error) {
 	request.Close = true
 	sent := request.Write(conn)
-	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, 2*maxAnswer)), request)
+	bounded := &io.LimitedReader{R: conn, N: maxHead}
+	response, err := http.ReadResponse(bufio.NewReader(bounded), request)
 	if err != nil {
-		return nil, fmt.Errorf("%s does not answer as ntptsd does: %s", c.door, view.Sentence(cmp.Or(sent, err).Error()))
+		if isAlert(err) { // TLS 1.3 judges a client's certificate after its own part is done
+			return nil, c.door.explain(err)
+		}
+		return nil, fmt.Errorf("%s does not answer as ntptsd does: %s", c.door, view.Sentence(c.door.hide(cmp.Or(sent, err).Error())))
+	}
+	bounded.N = most
+	return response, nil
+}
+
+// exchange is one request and its answer.
+func (c client) exchange(conn net.Conn, request *http.Request, d api.Declaration) ([]byte, error) {
+	response, err := c.ask(conn, request, 2*maxAnswer)
+	if err != nil {
+		return nil, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
@@ -128,16 +148,21 @@ func (c client) exchange(conn net.Conn, request *http.Request, d api.Declaration
 		return nil, fmt.Errorf("the answer from %s is longer than %d octets: is ntptsd behind it?", c.door, maxAnswer)
 	}
 	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
-	ok := response.StatusCode == http.StatusOK
-	switch {
+	switch ok := response.StatusCode == http.StatusOK; {
 	case ok && media == "application/json":
 		return body, nil
 	case !ok && media == "application/problem+json":
-		r := refusal{role: d.Role, door: c.door}
-		if err := json.Unmarshal(body, &r.Problem); err != nil {
-			return nil, fmt.Errorf("%s refuses, and says nothing that can be read: %s", c.door, view.Sentence(err.Error()))
-		}
-		return nil, &r
+		return nil, c.refused(body, d.Role)
 	}
 	return nil, fmt.Errorf("%s answers %q with status %d: is ntptsd behind it, and as new as this ntptsctl?", c.door, d.Name, response.StatusCode)
+}
+
+// refused is the error that a problem answer tells.
+func (c client) refused(body []byte, role api.Role) error {
+	r := refusal{role: role, door: c.door}
+	if err := json.Unmarshal(body, &r.Problem); err != nil {
+		return fmt.Errorf("%s refuses, and says nothing that can be read: %s", c.door, view.Sentence(err.Error()))
+	}
+	r.Detail, r.Title = c.door.hide(r.Detail), c.door.hide(r.Title)
+	return &r
 }

@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"github.com/ntptsd/ntptsd/internal/api/view"
 	"io"
 	"strings"
 	"time"
 
-	"github.com/ntptsd/ntptsd/internal/api"
 	"github.com/spf13/cobra"
+
+	"github.com/ntptsd/ntptsd/internal/api"
+	"github.com/ntptsd/ntptsd/internal/api/view"
 )
 
 // addControl makes a sub-command of every command that ntptsd declares.
@@ -41,7 +42,7 @@ func child(parent *cobra.Command, name string) *cobra.Command {
 
 func controlCommand(d api.Declaration, v view.View, f *flags, code *int) *cobra.Command {
 	words := strings.Fields(d.Name)
-	c := &cobra.Command{Short: d.Summary, ValidArgsFunction: cobra.NoFileCompletions}
+	c := &cobra.Command{Short: d.Summary, ValidArgsFunction: argumentWords(d)}
 	about := []string{strings.ToUpper(d.Summary[:1]) + d.Summary[1:] + "."}
 	var texts []string // as they are typed
 	for _, a := range d.Args {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,11 +10,12 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/ntptsd/ntptsd/internal/api/view"
 )
 
 const (
@@ -25,7 +24,6 @@ const (
 	alpnHTTP      = "http/1.1"
 
 	dialTimeout = 10 * time.Second
-	maxSecret   = 1 << 16 // octets of a file with certificates, a key or a token
 )
 
 // door is where a daemon is asked: at its control socket, or by TLS at its services port.
@@ -51,9 +49,25 @@ func (d door) String() string {
 // header is for HTTP's Host.
 func (d door) header() string {
 	if d.remote() {
-		return net.JoinHostPort(d.host, d.port)
+		return net.JoinHostPort(d.name(), d.port)
 	}
 	return "ntptsd"
+}
+
+// name is what the certificate must be for: the zone of an address is this machine's business alone.
+func (d door) name() string {
+	if addr, err := netip.ParseAddr(d.host); err == nil {
+		return addr.WithZone("").String()
+	}
+	return d.host
+}
+
+// hide keeps the token out of what is shown of a text: a server could send it back.
+func (d door) hide(text string) string {
+	if d.token == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, d.token, "[the token]")
 }
 
 // dial opens a connection on which the protocol was agreed upon; on the socket that is always HTTP. Its error says what to do.
@@ -64,10 +78,14 @@ func (d door) dial(ctx context.Context, alpn string) (net.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	t := tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS13, ServerName: d.host, RootCAs: d.ca, Certificates: d.pair, NextProtos: []string{alpn}}}
+	t := tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS13, ServerName: d.name(), RootCAs: d.ca, Certificates: d.pair, NextProtos: []string{alpn}}}
 	conn, err := t.DialContext(ctx, "tcp", d.String())
 	if err != nil {
 		return nil, d.explain(err)
+	}
+	if c, ok := conn.(*tls.Conn); !ok || c.ConnectionState().NegotiatedProtocol != alpn {
+		_ = conn.Close()
+		return nil, fmt.Errorf("%s speaks TLS, and does not know %s: is it the services port of an ntptsd?", d, alpn)
 	}
 	return conn, nil
 }
@@ -87,28 +105,45 @@ func explainSocket(err error) error {
 	return err
 }
 
-// explain says what to do about a services port that cannot be reached. The peer's part of the text is cut to size by those
-// who show it.
+// explain says what to do about a services port that cannot be reached, or ends the connection by TLS.
 func (d door) explain(err error) error {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
-	var alert tls.AlertError
+	var noTLS tls.RecordHeaderError
+	var dns *net.DNSError
+	says := view.Sentence(err.Error()) // names in a certificate are a stranger's text
 	switch {
+	case errors.As(err, &unknown) && d.ca != nil:
+		return fmt.Errorf("%s shows a certificate of another authority than those of --ca: is it the right host, and the right file?", d)
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%s shows a certificate of an authority that is not known here; --ca FILE names the one to trust (ntptsd init makes ca.pem)", d)
 	case errors.As(err, &name):
-		return fmt.Errorf("%s shows a certificate for other names: %w; --host must be one of them", d, err)
+		return fmt.Errorf("%s shows a certificate for other names: %s; --host must be one of them", d, says)
 	case errors.As(err, &invalid):
-		return fmt.Errorf("%s shows a certificate that is not valid: %w; if it has not ended, look at the clock of this machine", d, err)
-	case errors.As(err, &alert):
-		return fmt.Errorf("%s ends the handshake: %w; is it the services port of an ntptsd?", d, err)
+		return fmt.Errorf("%s shows a certificate that is not valid: %s; if it has not ended, look at the clock of this machine", d, says)
+	case isAlert(err) && d.pair != nil:
+		return fmt.Errorf("%s ends the connection: %s; does it know the certificate of --cert, and has that not ended?", d, says)
+	case isAlert(err):
+		return fmt.Errorf("%s ends the connection: %s; is it the services port of an ntptsd?", d, says)
+	case errors.As(err, &noTLS):
+		return fmt.Errorf("%s does not speak TLS: is it the services port of an ntptsd, and no plain-listen?", d)
+	case errors.As(err, &dns):
+		return fmt.Errorf("%s: %s; is the name right?", d, says)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%s: connection refused: ntptsd does not run there, or monitoring.listen does not have this address", d)
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("%s hangs up at once: access.allow and access.deny there may keep this host out, or it has too many connections", d)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s does not answer within %v: is the port open to this host?", d, dialTimeout)
 	}
-	return fmt.Errorf("%s: %w", d, err)
+	return fmt.Errorf("%s: %s", d, says)
+}
+
+// isAlert tells of a connection that the other side ended by an alert of TLS.
+func isAlert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error"
 }
 
 // howToLogIn ends the sentence of a refusal.
@@ -137,86 +172,4 @@ func splitHost(s string) (host, port string, err error) {
 		return "", "", fmt.Errorf("--host %.80q: must be HOST or HOST:PORT, IPv6 addresses with a port in brackets", s)
 	}
 	return host, port, nil
-}
-
-// readAuthorities reads what --ca names; without it the system's are trusted.
-func readAuthorities(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	b, err := readSmall(file)
-	if err != nil {
-		return nil, fmt.Errorf("--ca: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(b) {
-		return nil, fmt.Errorf("--ca: %s has no certificate in PEM", file)
-	}
-	return pool, nil
-}
-
-func readPair(cert, key string) ([]tls.Certificate, error) {
-	if cert == "" && key == "" {
-		return nil, nil
-	}
-	if cert == "" || key == "" {
-		return nil, errors.New("--cert and --key belong together: a client certificate and its key")
-	}
-	c, err := readSmall(cert)
-	if err != nil {
-		return nil, fmt.Errorf("--cert: %w", err)
-	}
-	k, err := readSmall(key)
-	if err != nil {
-		return nil, fmt.Errorf("--key: %w", err)
-	}
-	pair, err := tls.X509KeyPair(c, k)
-	if err != nil {
-		return nil, fmt.Errorf("--cert %s and --key %s: %w", cert, key, err)
-	}
-	return []tls.Certificate{pair}, nil
-}
-
-// readToken reads a token from a file that nobody else may read, or from standard input.
-func readToken(file string, stdin io.Reader) (string, error) {
-	var b []byte
-	switch file {
-	case "":
-		return "", nil
-	case "-":
-		line, err := bufio.NewReader(io.LimitReader(stdin, maxSecret)).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("--token-file: %w", err)
-		}
-		b = []byte(line)
-	default:
-		info, err := os.Stat(file)
-		if err != nil {
-			return "", fmt.Errorf("--token-file: %w", err)
-		}
-		if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-			return "", fmt.Errorf("--token-file: others may read %s: chmod 600 %[1]s, and make another token if they could have", file)
-		}
-		if b, err = readSmall(file); err != nil {
-			return "", fmt.Errorf("--token-file: %w", err)
-		}
-	}
-	token := strings.TrimSpace(string(b))
-	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("--token-file: %s has no token in it, which is one word", cmp.Or(file, "-"))
-	}
-	return token, nil
-}
-
-func readSmall(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err == nil && len(b) > maxSecret {
-		err = fmt.Errorf("%s is longer than %d octets", file, maxSecret)
-	}
-	return b, err
 }

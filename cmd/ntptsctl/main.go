@@ -8,9 +8,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ntptsd/ntptsd/internal/api/view"
 )
 
 const (
@@ -33,18 +36,31 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := rootFor(f)
 	root.AddCommand(probeCommand(&code))
 	addControl(root, f, &code)
-	root.AddCommand(watchCommand(f), topCommand(f), profilesCommand(f), tunnelCommand(f.tunnels(root), &code))
+	root.AddCommand(watchCommand(f), topCommand(f, &code), profilesCommand(f), f.completeHost(tunnelCommand(f.tunnels(root), &code)))
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintf(stderr, "ntptsctl: %v\n", err)
+		fmt.Fprintf(stderr, "ntptsctl: %s\n", shown(err))
 		if _, ok := errors.AsType[*refusal](err); ok {
 			return exitFailed
 		}
 		return exitUsage
 	}
 	return code
+}
+
+// maxError bounds what is shown of an error, in octets.
+const maxError = 8 << 10
+
+// shown is an error for a terminal, whatever a server, a certificate or a file put into it.
+func shown(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\t", "    ")
+	var lines []string
+	for line := range strings.SplitSeq(strings.TrimSpace(text[:min(len(text), maxError)]), "\n") {
+		lines = append(lines, view.Printable(line))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // rootFor is the command that all others belong to.

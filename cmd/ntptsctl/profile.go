@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
-	"github.com/spf13/cobra"
 
 	"github.com/ntptsd/ntptsd/internal/api/view"
 )
@@ -25,110 +23,37 @@ type place struct {
 	Cert      string `toml:"cert"`
 	Key       string `toml:"key"`
 	TokenFile string `toml:"token-file"`
+	Timeout   period `toml:"timeout"`
+
+	profile string // that it is from
+}
+
+// period is a length of time as text, such as 30s; a mere number would be of no unit.
+type period struct{ time.Duration }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (p *period) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	if err != nil || d <= 0 {
+		return fmt.Errorf("timeout %.40q: must be a length of time more than 0, such as 30s", text)
+	}
+	p.Duration = d
+	return nil
+}
+
+// elsewhere is the place at another host. The token stays behind where it belongs to a host: that other one would learn it.
+func (p place) elsewhere(host string) place {
+	if p.Host != "" && p.Host != host {
+		p.TokenFile = ""
+	}
+	p.Host = host
+	return p
 }
 
 // profiles is the configuration of ntptsctl.
 type profiles struct {
 	Default  string           `toml:"default-profile"`
 	Profiles map[string]place `toml:"profile"`
-}
-
-// flags are what all commands that ask a daemon share.
-type flags struct {
-	place
-	config, profile string
-	timeout         time.Duration
-	json            bool
-
-	given func(flag string) bool
-}
-
-func (f *flags) add(root *cobra.Command) {
-	p := root.PersistentFlags()
-	f.given = func(name string) bool { flag := p.Lookup(name); return flag != nil && flag.Changed }
-	p.StringVar(&f.Socket, "socket", defaultSocket, "the `PATH` of the control socket of ntptsd")
-	p.StringVar(&f.Host, "host", "", "ask the services port of `HOST[:PORT]`, by TLS, instead of the socket")
-	p.StringVar(&f.CA, "ca", "", "trust the authorities in this PEM `FILE` instead of the system's")
-	p.StringVar(&f.Cert, "cert", "", "log in by the client certificate in this PEM `FILE`, with --key")
-	p.StringVar(&f.Key, "key", "", "its key, a PEM `FILE`")
-	p.StringVar(&f.TokenFile, "token-file", "", "log in by the token in this `FILE`; - reads it from standard input")
-	p.StringVar(&f.config, "config", "", "read the profiles from this `FILE` (default ntptsctl/config.toml in the user's configuration folder)")
-	p.StringVar(&f.profile, "profile", "", "be set up as the profile of this `NAME` says; flags say more")
-	p.DurationVar(&f.timeout, "timeout", defaultTimeout, "wait so long for a whole answer of ntptsd")
-	p.BoolVar(&f.json, "json", false, "JSON instead of text")
-}
-
-// client is made of the profile and the flags, which count more.
-func (f *flags) client(c *cobra.Command) (client, error) {
-	if f.timeout <= 0 {
-		return client{}, fmt.Errorf("--timeout %v: more than 0", f.timeout)
-	}
-	all, err := f.profiles()
-	if err != nil {
-		return client{}, err
-	}
-	p, err := all.choose(f.profile)
-	if err != nil {
-		return client{}, err
-	}
-	p = p.under(f.place, f.given)
-	d, err := p.open(c.InOrStdin())
-	return client{d, f.timeout}, err
-}
-
-// at is the client of a host, or of a profile of that name.
-func (f *flags) at(c *cobra.Command, name string) (client, error) {
-	all, err := f.profiles()
-	if err != nil {
-		return client{}, err
-	}
-	p, ok := all.Profiles[name]
-	if !ok {
-		if p, err = all.choose(f.profile); err != nil {
-			return client{}, err
-		}
-		p.Host = name
-	}
-	flags := f.place
-	flags.Host = p.Host // the name counts more than --host
-	p = p.under(flags, f.given)
-	d, err := p.open(c.InOrStdin())
-	return client{d, f.timeout}, err
-}
-
-// under is the place with what flags say instead. A socket that is named means this host.
-func (p place) under(flags place, given func(flag string) bool) place {
-	if given("socket") {
-		p.Host = ""
-	}
-	for _, f := range []struct {
-		name string
-		to   *string
-		from string
-	}{{"socket", &p.Socket, flags.Socket}, {"host", &p.Host, flags.Host}, {"ca", &p.CA, flags.CA}, {"cert", &p.Cert, flags.Cert},
-		{"key", &p.Key, flags.Key}, {"token-file", &p.TokenFile, flags.TokenFile}} {
-		if given(f.name) {
-			*f.to = f.from
-		}
-	}
-	return p
-}
-
-// open reads what the place names.
-func (p place) open(stdin io.Reader) (d door, err error) {
-	if p.Host == "" {
-		d.socket = p.Socket
-		if d.socket == "" {
-			d.socket = defaultSocket
-		}
-		return d, nil
-	}
-	var hostErr, caErr, pairErr, tokenErr error
-	d.host, d.port, hostErr = splitHost(p.Host)
-	d.ca, caErr = readAuthorities(p.CA)
-	d.pair, pairErr = readPair(p.Cert, p.Key)
-	d.token, tokenErr = readToken(p.TokenFile, stdin)
-	return d, errors.Join(hostErr, caErr, pairErr, tokenErr)
 }
 
 // choose is the profile of the name, or the default one, or none.
@@ -141,7 +66,11 @@ func (p profiles) choose(name string) (place, error) {
 	}
 	one, ok := p.Profiles[name]
 	if !ok {
-		return place{}, fmt.Errorf("there is no profile %.80q; there are: %s", name, strings.Join(p.names(), ", "))
+		known := "there is none at all"
+		if len(p.Profiles) > 0 {
+			known = "there are " + strings.Join(p.names(), ", ")
+		}
+		return place{}, fmt.Errorf("there is no profile %.80q; %s", name, known)
 	}
 	return one, nil
 }
@@ -155,10 +84,10 @@ func (p profiles) names() []string {
 	return all
 }
 
-// profiles reads the file. None is no error, unless it was named.
-func (f *flags) profiles() (all profiles, err error) {
-	file := f.config
-	if file == "" {
+// readProfiles reads a file. That there is none is an error only if it was named.
+func readProfiles(file string) (all profiles, err error) {
+	named := file != ""
+	if !named {
 		dir, err := os.UserConfigDir()
 		if err != nil {
 			return all, nil
@@ -166,29 +95,70 @@ func (f *flags) profiles() (all profiles, err error) {
 		file = filepath.Join(dir, "ntptsctl", "config.toml")
 	}
 	b, err := readSmall(file)
-	if errors.Is(err, fs.ErrNotExist) && f.config == "" {
+	if errors.Is(err, fs.ErrNotExist) && !named {
 		return all, nil
 	}
 	if err != nil {
-		return all, err
+		return all, fmt.Errorf("the profiles cannot be read: %w", err)
 	}
 	d := toml.NewDecoder(strings.NewReader(string(b)))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&all); err != nil {
 		return all, explainTOML(file, err)
 	}
-	for _, name := range append(all.names(), all.Default) {
-		if name != "" && all.Profiles[name] == (place{}) {
-			return all, fmt.Errorf("%s: profile %.80q says nothing: give it a host or a socket", file, name)
+	var errs []error
+	for _, name := range all.names() {
+		p := all.Profiles[name]
+		errs = append(errs, p.check(file, name))
+		p.profile = name
+		for _, path := range []*string{&p.Socket, &p.CA, &p.Cert, &p.Key, &p.TokenFile} {
+			*path = resolve(filepath.Dir(file), *path)
+		}
+		all.Profiles[name] = p
+	}
+	if _, err := all.choose(""); err != nil {
+		errs = append(errs, fmt.Errorf("%s: default-profile: %w", file, err))
+	}
+	return all, errors.Join(errs...)
+}
+
+// check says what is wrong with a profile that TOML cannot know.
+func (p place) check(file, name string) error {
+	switch {
+	case p == place{}:
+		return fmt.Errorf("%s: profile %.80q says nothing: give it a host or a socket", file, name)
+	case p.Socket != "" && p.Host != "":
+		return fmt.Errorf("%s: profile %.80q has both a host and a socket: one of them is asked", file, name)
+	case p.Host != "":
+		if _, _, err := splitHost(p.Host); err != nil {
+			return fmt.Errorf("%s: profile %.80q: %w", file, name, err)
 		}
 	}
-	return all, nil
+	return nil
+}
+
+// resolve makes a path of a profile whole: it is relative to the folder of the file.
+func resolve(dir, path string) string {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		if home, err := os.UserHomeDir(); err == nil {
+			return filepath.Join(home, rest)
+		}
+	}
+	if path == "" || path == "-" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
 }
 
 func explainTOML(file string, err error) error {
 	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
-		line, column := strict.Errors[0].Position()
-		return fmt.Errorf("%s:%d:%d: unknown key %s; a profile has socket, host, ca, cert, key, token-file", file, line, column, strings.Join(strict.Errors[0].Key(), "."))
+		var errs []error
+		for _, e := range strict.Errors[:min(len(strict.Errors), maxWrongKeys)] {
+			line, column := e.Position()
+			errs = append(errs, fmt.Errorf("%s:%d:%d: unknown key %s; a profile has socket, host, ca, cert, key, token-file, timeout",
+				file, line, column, view.Sentence(strings.Join(e.Key(), "."))))
+		}
+		return errors.Join(errs...)
 	}
 	if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, column := wrong.Position()
@@ -196,3 +166,6 @@ func explainTOML(file string, err error) error {
 	}
 	return fmt.Errorf("%s: %w", file, err)
 }
+
+// maxWrongKeys is how many wrong keys of a file are told at once.
+const maxWrongKeys = 20

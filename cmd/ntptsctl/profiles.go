@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 
@@ -14,11 +15,12 @@ import (
 // profilesCommand lists what the configuration file has.
 func profilesCommand(f *flags) *cobra.Command {
 	return &cobra.Command{
-		Use:   "profiles",
-		Short: "list the profiles of the configuration file",
-		Args:  cobra.NoArgs,
+		Use:               "profiles",
+		Short:             "list the profiles of the configuration file",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
-			all, err := f.profiles()
+			all, err := readProfiles(f.config)
 			if err != nil {
 				return err
 			}
@@ -42,6 +44,9 @@ func (f *flags) tunnels(root *cobra.Command) func(host string) dialer {
 			asks, err := f.at(root, host)
 			if err != nil {
 				return nil, err
+			}
+			if !asks.door.remote() {
+				return nil, errors.New("a tunnel leads to a host: this profile has a socket")
 			}
 			return greeted(asks.door.dial, asks.door.token)(ctx, alpn)
 		}

@@ -1,21 +1,12 @@
 package main
 
 import (
-	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"log"
-	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,69 +15,6 @@ import (
 
 	"github.com/ntptsd/ntptsd/internal/api"
 )
-
-// issue writes a certificate and its key, signed by ca, or by itself.
-func issue(t *testing.T, dir, name string, ca *tls.Certificate, change func(*x509.Certificate)) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	if change != nil {
-		change(template)
-	}
-	parent, signer := template, any(key)
-	if ca != nil {
-		parent, signer = ca.Leaf, ca.PrivateKey
-	} else {
-		template.IsCA, template.BasicConstraintsValid = true, true
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, k := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
-	for file, b := range map[string][]byte{name + ".pem": cert, name + ".key": k} {
-		if err := os.WriteFile(filepath.Join(dir, file), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pair, err := tls.X509KeyPair(cert, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pair
-}
-
-// services is a services port that answers as h does, with certificates of a CA whose file is ca.pem of the folder.
-func services(t *testing.T, dir string, h http.HandlerFunc, change func(*x509.Certificate)) (address string) {
-	t.Helper()
-	ca := issue(t, dir, "ca", nil, nil)
-	server := issue(t, dir, "server", &ca, change)
-	issue(t, dir, "alice", &ca, nil)
-	s := httptest.NewUnstartedServer(h)
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{server}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}}
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	s.StartTLS()
-	t.Cleanup(s.Close)
-	return s.Listener.Addr().String()
-}
-
-// remotely runs ntptsctl, which finds no configuration of the machine's user.
-func remotely(t *testing.T, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	t.Setenv("XDG_CONFIG_HOME", filepath.Join(t.TempDir(), "none"))
-	t.Setenv("HOME", t.TempDir())
-	var out, errs strings.Builder
-	code = run(t.Context(), args, &out, &errs)
-	return code, out.String(), errs.String()
-}
 
 func TestRemote(t *testing.T) {
 	dir := t.TempDir()
@@ -104,7 +32,7 @@ func TestRemote(t *testing.T) {
 			return
 		}
 		answerJSON(w, api.Identity{Name: who + " at " + r.Host, Role: "monitor", Only: []string{}})
-	}, nil)
+	}, nil, nil)
 	ca := []string{"--host", at, "--ca", filepath.Join(dir, "ca.pem")}
 	for name, c := range map[string]struct {
 		args []string
@@ -120,6 +48,9 @@ func TestRemote(t *testing.T) {
 		"no such authority": {[]string{"--host", at, "--ca", "/none"}, exitUsage, "--ca: open /none: no such file"},
 		"not an authority":  {[]string{"--host", at, "--ca", token}, exitUsage, "has no certificate in PEM"},
 		"not a host":        {[]string{"--host", "a b"}, exitUsage, "must be HOST or HOST:PORT"},
+		"empty host":        {[]string{"--host", ""}, exitUsage, "--host is empty"},
+		"two places":        {[]string{"--host", at, "--socket", "/s"}, exitUsage, "give one of them"},
+		"no such name":      {[]string{"--host", "none.invalid"}, exitUsage, "is the name right?"},
 		"nobody listens":    {[]string{"--host", "127.0.0.1:1"}, exitUsage, "connection refused: ntptsd does not run there"},
 		"no such profile":   {[]string{"--profile", "x"}, exitUsage, `there is no profile "x"`},
 	} {
@@ -133,6 +64,120 @@ func TestRemote(t *testing.T) {
 	}
 }
 
+// What a server answers over TLS, or how it ends it, and what is said of that.
+func TestRemoteFailures(t *testing.T) {
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "token")
+	if err := os.WriteFile(secret, []byte("ntptsd_secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	says := func(status int, kind api.Kind, detail string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { answerProblem(w, status, kind, detail) }
+	}
+	never := func(*tls.Config) {}
+	for name, c := range map[string]struct {
+		handle http.HandlerFunc
+		setup  func(*tls.Config)
+		flags  string // D is the folder
+		code   int
+		want   string
+	}{
+		"401":           {says(401, api.Unknown, "log in"), never, "", exitFailed, "log in; --cert FILE and --key FILE, or --token-file FILE, say who you are"},
+		"401 token":     {says(401, api.Unknown, "no such token"), never, "--token-file D/token", exitFailed, "no such token; who may what stands in [access] of its configuration"},
+		"403":           {says(403, api.Denied, "you may not"), never, "--token-file D/token", exitFailed, "you may not; who may what stands in [access] of its configuration"},
+		"403 nobody":    {says(403, api.Denied, "you may not"), never, "", exitFailed, "you may not; --cert FILE and --key FILE"},
+		"421":           {says(421, api.Denied, "use a name of the certificate"), never, "", exitFailed, "use a name of the certificate"},
+		"429":           {says(429, api.TooMany, "too many log-ins failed"), never, "", exitFailed, "too many log-ins failed; wait a minute before you try again"},
+		"hostile":       {says(500, api.Internal, "a\x1b[2J\u202eb\r\nntptsctl: all is well"), never, "", exitFailed, `a\x1b[2J\u202eb\r` + "\n    ntptsctl: all is well"},
+		"token back":    {says(401, api.Unknown, "no token ntptsd_secret"), never, "--token-file D/token", exitFailed, "no token [the token]; "},
+		"token in HTTP": {hijacked("ntptsd_secret\r\n\r\n"), never, "--token-file D/token", exitUsage, `malformed HTTP response "[the token]"`},
+		"huge":          {func(w http.ResponseWriter, _ *http.Request) { huge(w) }, never, "", exitUsage, "is longer than 8388608 octets"},
+		"slow":          {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, never, "--timeout 50ms", exitUsage, "no whole answer from"},
+		"another ALPN":  {says(200, "", ""), func(c *tls.Config) { c.NextProtos = []string{"ntske/1"} }, "", exitUsage, "no application protocol; is it the services port of an ntptsd?"},
+		"old TLS": {says(200, "", ""), func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 }, "", exitUsage,
+			"protocol version not supported; is it the services port"},
+		"wants a certificate": {says(200, "", ""), func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }, "", exitUsage, "certificate required; is it the services port"},
+		"wants another certificate": {says(200, "", ""), func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool() },
+			"--cert D/alice.pem --key D/alice.key", exitUsage, "does it know the certificate of --cert"},
+		"another authority": {says(200, "", ""), never, "--ca D/alice.pem", exitUsage, "of another authority than those of --ca"},
+	} {
+		at := services(t, dir, c.handle, nil, c.setup)
+		args := strings.Fields(strings.ReplaceAll("--host "+at+" --ca D/ca.pem "+c.flags+" sources", "D", dir))
+		code, stdout, stderr := remotely(t, args...)
+		if code != c.code || stdout != "" || !strings.Contains(stderr, c.want) || len(stderr) > 1000 {
+			t.Errorf("%s: exit %d, %q, %.1000q; want %d and %q", name, code, stdout, stderr, c.code, c.want)
+		}
+		if strings.Contains(stderr, "ntptsd_secret") {
+			t.Errorf("%s: the error tells the token: %s", name, stderr)
+		}
+		checkSafe(t, name, stderr)
+	}
+}
+
+// hijacked answers with what is no HTTP.
+func hijacked(answer string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, answer)
+	}
+}
+
+func huge(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	for range 2 * maxAnswer / (1 << 20) {
+		if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+			return
+		}
+	}
+}
+
+// Who listens there may be anything.
+func TestNoServicesPort(t *testing.T) {
+	for answer, want := range map[string]string{
+		"SSH-2.0-x\r\n": "does not speak TLS: is it the services port of an ntptsd, and no plain-listen?",
+		"":              "hangs up at once: access.allow and access.deny there may keep this host out",
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = c.Read(make([]byte, 1<<16)) // what is unread makes of the end a reset
+				_, _ = io.WriteString(c, answer)
+				c.Close()
+			}
+		}()
+		code, _, stderr := remotely(t, "--host", l.Addr().String(), "status")
+		l.Close()
+		if code != exitUsage || !strings.Contains(stderr, want) {
+			t.Errorf("exit %d, %q; want %q", code, stderr, want)
+		}
+	}
+}
+
+// A certificate is a stranger's text before it is trusted.
+func TestNamesInCertificatesAreHostile(t *testing.T) {
+	dir := t.TempDir()
+	at := services(t, dir, func(http.ResponseWriter, *http.Request) {}, func(c *x509.Certificate) {
+		c.IPAddresses, c.DNSNames = nil, []string{"a\x1b[2J\r\nntptsctl: all is well", strings.Repeat("x", 5000)}
+	}, nil)
+	_, port, _ := net.SplitHostPort(at)
+	code, _, stderr := remotely(t, "--host", "localhost:"+port, "--ca", filepath.Join(dir, "ca.pem"), "status")
+	if code != exitUsage || !strings.Contains(stderr, `for other names: `) || !strings.Contains(stderr, `a\x1b[2J\r\nntptsctl`) || len(stderr) > 1000 || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("exit %d, %d octets: %.1000q", code, len(stderr), stderr)
+	}
+	checkSafe(t, "error", stderr)
+}
+
 func TestCertificatesThatAreNotTheServers(t *testing.T) {
 	for want, change := range map[string]func(*x509.Certificate){
 		"shows a certificate for other names":         func(c *x509.Certificate) { c.IPAddresses = nil },
@@ -141,7 +186,7 @@ func TestCertificatesThatAreNotTheServers(t *testing.T) {
 		"if it has not ended, look at the clock of t": func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) },
 	} {
 		dir := t.TempDir()
-		at := services(t, dir, func(http.ResponseWriter, *http.Request) {}, change)
+		at := services(t, dir, func(http.ResponseWriter, *http.Request) {}, change, nil)
 		if code, _, stderr := remotely(t, "--host", at, "--ca", filepath.Join(dir, "ca.pem"), "status"); code != exitUsage || !strings.Contains(stderr, want) {
 			t.Errorf("exit %d, %s; want %q", code, stderr, want)
 		}
@@ -165,12 +210,64 @@ func TestTokenFiles(t *testing.T) {
 		file("huge", strings.Repeat("x", maxSecret+1), 0o600): "is longer than",
 		filepath.Join(dir, "none"):                            "no such file",
 	} {
-		if token, err := readToken(path, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if token, err := readToken(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %q, %v", path, token, err)
 		}
 	}
-	if token, err := readToken("-", strings.NewReader("ntptsd_x\nmore")); token != "ntptsd_x" || err != nil {
-		t.Errorf("from standard input: %q, %v", token, err)
+	stdin := strings.NewReader("ntptsd_x\r\nmore")
+	if token, err := typedToken(stdin); token != "ntptsd_x" || err != nil || stdin.Len() != len("more") {
+		t.Errorf("from standard input: %q, %v; %d octets are left", token, err, stdin.Len())
+	}
+}
+
+// A profile's token goes to its own host; one that is named on the command line goes where the user says.
+func TestTokenStaysWithItsHost(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"token": "ntptsd_secret", "config.toml": fmt.Sprintf(`
+[profile.a]
+host = "a.example"
+token-file = "token"
+[profile.fleet]
+token-file = %q
+`, filepath.Join(dir, "token"))} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for args, want := range map[string]string{
+		"--profile a":                                       "ntptsd_secret",
+		"--profile a --host b.example":                      "",
+		"--profile a --host a.example":                      "ntptsd_secret",
+		"--profile a --host b.example --token-file D/token": "ntptsd_secret",
+		"--profile fleet --host b.example":                  "ntptsd_secret",
+	} {
+		f := &flags{}
+		root := rootFor(f)
+		if err := root.ParseFlags(strings.Fields(strings.ReplaceAll(args+" --config D/config.toml", "D", dir))); err != nil {
+			t.Fatal(err)
+		}
+		if asks, err := f.client(root); err != nil || asks.door.token != want {
+			t.Errorf("%s: %q, %v; want %q", args, asks.door.token, err, want)
+		}
+	}
+	f := &flags{config: filepath.Join(dir, "config.toml"), profile: "a", timeout: time.Second, given: func(string) bool { return false }}
+	for host, want := range map[string]string{"a": "ntptsd_secret", "a.example": "ntptsd_secret", "b.example": ""} {
+		if asks, err := f.at(rootFor(&flags{}), host); err != nil || asks.door.token != want {
+			t.Errorf("%s: %q, %v; want %q", host, asks.door.token, err, want)
+		}
+	}
+}
+
+// Standard input is read once, whoever asks for the token of it how often.
+func TestTypedTokenIsKept(t *testing.T) {
+	f := &flags{place: place{TokenFile: "-"}, timeout: time.Second, given: func(flag string) bool { return flag == "token-file" }}
+	root := rootFor(&flags{})
+	root.SetIn(strings.NewReader("ntptsd_x\nfor the tool\n"))
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	for range 2 {
+		if asks, err := f.at(root, "a.example"); err != nil || asks.door.token != "ntptsd_x" {
+			t.Errorf("%q, %v", asks.door.token, err)
+		}
 	}
 }
 
@@ -186,108 +283,14 @@ func TestSplitHost(t *testing.T) {
 	}
 }
 
-func TestProfiles(t *testing.T) {
-	dir := t.TempDir()
-	write := func(text string) string {
-		path := filepath.Join(dir, "config.toml")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
+// The zone of an address says which interface; it is in no certificate and no header.
+func TestZone(t *testing.T) {
+	host, port, err := splitHost("fe80::1%eth0")
+	d := door{host: host, port: port}
+	if err != nil || d.String() != "[fe80::1%eth0]:4461" || d.header() != "[fe80::1]:4461" || d.name() != "fe80::1" {
+		t.Errorf("%s, %s, %s, %v", d, d.header(), d.name(), err)
 	}
-	good := write("default-profile = \"a\"\n[profile.a]\nhost = \"a.example\"\n[profile.b]\nsocket = \"/run/b\"\n")
-	for args, want := range map[string]string{
-		"":                       "a.example:4461",
-		"--profile b":            "/run/b",
-		"--socket /run/c":        "/run/c",
-		"--host d":               "d:4461",
-		"--profile b --host d:1": "d:1",
-	} {
-		f := &flags{}
-		root := rootFor(f)
-		if err := root.ParseFlags(append(strings.Fields(args), "--config", good)); err != nil {
-			t.Fatal(err)
-		}
-		asks, err := f.client(root)
-		if err != nil || asks.door.String() != want {
-			t.Errorf("%s: %s, %v; want %s", args, asks.door, err, want)
-		}
+	if r, err := d.newRequest(t.Context(), api.GetStatus.Declaration(), nil); err != nil || r.Host != "[fe80::1]:4461" {
+		t.Errorf("%+v, %v", r, err)
 	}
-	code, stdout, _ := remotely(t, "--config", good, "profiles")
-	if code != 0 || stdout != "* a  a.example\n  b  /run/b\n" {
-		t.Errorf("exit %d, %q", code, stdout)
-	}
-	for text, want := range map[string]string{
-		"[profile.a]\nhots = \"x\"\n":  "config.toml:2:1: unknown key profile.a.hots; a profile has socket, host",
-		"[profile.a]\nhost = 7\n":      "config.toml:2:8: ",
-		"[profile":                     "config.toml:1:",
-		"[profile.a]\n":                `profile "a" says nothing`,
-		"default-profile = \"none\"\n": `profile "none" says nothing`,
-	} {
-		if code, _, stderr := remotely(t, "--config", write(text), "status"); code != exitUsage || !strings.Contains(stderr, want) {
-			t.Errorf("%q: exit %d, %s; want %q", text, code, stderr, want)
-		}
-	}
-	if code, _, stderr := remotely(t, "--config", filepath.Join(dir, "none"), "status"); code != exitUsage || !strings.Contains(stderr, "no such file") {
-		t.Errorf("exit %d, %s", code, stderr)
-	}
-}
-
-// stream is a daemon that tells its events and then breaks the connection.
-func TestWatchComesBack(t *testing.T) {
-	var asked []string
-	answers := []string{
-		"id: 7\nevent: sample\ndata: {}\n\n: alive\nid: 8\nevent: event\ndata: {\"id\":8,\"kind\":\"key\",\"severity\":\"info\",\"text\":\"first\\u001b[2J\"}\n\n",
-		"id: 9\nevent: event\ndata: {\"id\":9,\ndata: \"kind\":\"key\",\"text\":\"second\"}\n\n",
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	socket := daemon(t, func(w http.ResponseWriter, r *http.Request) {
-		asked = append(asked, r.Header.Get("Last-Event-ID"))
-		if len(asked) > len(answers) {
-			cancel()
-			return
-		}
-		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = io.WriteString(w, answers[len(asked)-1])
-	})
-	var out, errs strings.Builder
-	code := run(ctx, []string{"--socket", socket, "watch", "events"}, &out, &errs)
-	if code != 0 || fmt.Sprint(asked) != "[ 8 9]" {
-		t.Errorf("exit %d, asked %q, %s", code, asked, &errs)
-	}
-	checkSafe(t, "watch", out.String())
-	if !strings.Contains(out.String(), `first\x1b[2J`) || !strings.Contains(out.String(), "second\n") || strings.Count(out.String(), "\n") != 2 {
-		t.Errorf("%q", &out)
-	}
-}
-
-func TestWatchEndsWhereItMayNot(t *testing.T) {
-	socket := daemon(t, func(w http.ResponseWriter, _ *http.Request) {
-		answerProblem(w, http.StatusForbidden, api.Denied, "stream needs the role monitor")
-	})
-	code, stdout, stderr := ctl(t, socket, "watch", "events")
-	if code != exitFailed || stdout != "" || !strings.Contains(stderr, "stream needs the role monitor") {
-		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
-	}
-}
-
-// Whatever a daemon streams: what is taken is bounded, and ids that go into a header are numbers.
-func FuzzStream(f *testing.F) {
-	f.Add("id: 1\nevent: event\ndata: {}\n\n")
-	f.Add(": x\n\ndata\n\nid: 9\r\n\n")
-	f.Add("data: a\ndata: b\nid: x\n\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		err := readStream(strings.NewReader(text), func() {}, func(i streamed) error {
-			if strings.Trim(i.id, "0123456789") != "" || len(i.id) > 20 {
-				t.Errorf("id %q", i.id)
-			}
-			if len(i.data) > len(text)+1 || i.data == nil {
-				t.Errorf("%d octets of %d", len(i.data), len(text))
-			}
-			return nil
-		})
-		if err == nil {
-			t.Error("a stream never ends well")
-		}
-	})
 }

@@ -3,14 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
+	"sync"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
 
@@ -18,227 +18,166 @@ import (
 )
 
 const (
-	topEvery = 2 * time.Second
 	maxHosts = 64
+	// topEvery is how often ntptsd sends a sample: see service/monitoring.
+	topEvery = 2 * time.Second
+	// onceWidth is that of a picture that goes to no terminal: it has all columns.
+	onceWidth = 132
 )
 
 // topCommand is a live view of one or many hosts.
-func topCommand(f *flags) *cobra.Command {
+func topCommand(f *flags, code *int) *cobra.Command {
 	return &cobra.Command{
 		Use:   "top [HOST ...]",
 		Short: "watch one or many hosts live",
 		Long: "Watch one or many hosts live: fit or not, the clock, keys, certificates, what is served. A HOST may be the\n" +
-			"name of a profile. Keys: arrows or j and k choose a host, enter shows its sources, q ends. Where the output\n" +
-			"is no terminal, one picture is printed. It needs the role monitor.",
-		ValidArgsFunction: cobra.NoFileCompletions,
+			"name of a profile. Keys: arrows or j and k choose a host, enter shows its sources, ? explains, q ends.\n" +
+			"Where the output is no terminal, one picture is printed; the exit status is 1 if a host is not fit or does\n" +
+			"not answer. It needs the role monitor.",
+		ValidArgsFunction: f.hosts,
 		RunE: func(c *cobra.Command, names []string) error {
-			t, err := newTop(f, c, names)
+			hosts, all, err := f.everyHost(c, names)
 			if err != nil {
 				return err
 			}
+			m := &top{now: time.Now(), width: onceWidth, hosts: hosts}
 			if out, ok := c.OutOrStdout().(*os.File); ok && term.IsTerminal(out.Fd()) && term.IsTerminal(os.Stdin.Fd()) {
-				_, err := tea.NewProgram(t, tea.WithContext(c.Context()), tea.WithOutput(out)).Run()
-				if c.Context().Err() != nil {
-					return nil
-				}
-				return err
+				return m.live(c.Context(), all, out)
 			}
-			return t.once(c.Context(), c.OutOrStdout())
+			bad, err := m.once(c.Context(), all, c.OutOrStdout())
+			if bad {
+				*code = exitFailed
+			}
+			return err
 		},
 	}
 }
 
-// top is the model of what is shown. A tea.Model.
-type top struct {
-	ctx           context.Context
-	hosts         []hostView
-	chosen        int
-	sources       bool // of the chosen host are shown
-	width, height int
-	now           time.Time
-}
-
-// hostView is what is known of a host.
-type hostView struct {
-	name   string
-	asks   client
-	got    reading
-	before reading // the one before, for what happened in between
-	err    error   // of the last attempt
-}
-
-// reading is what a host said at one time.
-type reading struct {
-	at           time.Time
-	status       api.Status
-	fit          api.Fit
-	handshakes   api.Handshakes
-	cookies      api.Cookies
-	certificates api.Certificates
-	sources      api.Sources
-}
-
-func newTop(f *flags, c *cobra.Command, names []string) (*top, error) {
+// everyHost is whom top asks; without names that is whom all commands ask.
+func (f *flags) everyHost(c *cobra.Command, names []string) (hosts []hostView, all []client, err error) {
 	if len(names) > maxHosts {
-		return nil, fmt.Errorf("top: at most %d hosts", maxHosts)
+		return nil, nil, fmt.Errorf("top: at most %d hosts", maxHosts)
 	}
-	t := &top{ctx: c.Context(), now: time.Now(), width: 120, height: 40}
 	if len(names) == 0 {
 		asks, err := f.client(c)
-		if err != nil {
-			return nil, err
-		}
-		t.hosts = []hostView{{name: asks.door.String(), asks: asks}}
+		return []hostView{{name: asks.door.String()}}, []client{asks}, err
 	}
+	var errs []error
 	for _, name := range names {
 		asks, err := f.at(c, name)
-		if err != nil {
-			return nil, err
-		}
-		t.hosts = append(t.hosts, hostView{name: name, asks: asks})
+		errs = append(errs, err)
+		hosts, all = append(hosts, hostView{name: name}), append(all, asks)
 	}
-	return t, nil
+	return hosts, all, errors.Join(errs...)
 }
 
-// answered is a message: what asking a host brought.
+// answered is a message: what a host said, or why it did not.
 type answered struct {
 	host int
 	got  reading
 	err  error
 }
 
-// due is a message: it is time to ask a host again.
-type due struct{ host int }
+// passed is a message: it is later now.
+type passed struct{ now time.Time }
 
-// ask asks a host for everything. Each host has its own rhythm: one that hangs keeps no other waiting.
-func (t *top) ask(host int) tea.Cmd {
-	asks, sources := t.hosts[host].asks, t.sources && host == t.chosen
-	return func() tea.Msg {
-		r, err := asks.read(t.ctx, sources)
-		return answered{host, r, err}
-	}
+// reading is what a host said, and when it came here.
+type reading struct {
+	api.Sample
+	at time.Time
 }
 
-func (c client) read(ctx context.Context, sources bool) (r reading, err error) {
-	for _, q := range []struct {
-		command api.Declared
-		into    any
-		wanted  bool
-	}{{api.GetStatus, &r.status, true}, {api.GetFit, &r.fit, true}, {api.GetHandshakes, &r.handshakes, true}, {api.GetCookies, &r.cookies, true},
-		{api.GetCertificates, &r.certificates, true}, {api.GetSources, &r.sources, sources}} {
-		if !q.wanted {
+// samples tells each sample, and each reason why there is none, until ctx is done. One connection brings them all: the
+// daemon makes a sample once for all who follow, and no host waits for another.
+func (c client) samples(ctx context.Context, tell func(reading, error)) {
+	_ = c.keepFollowing(ctx, func(i streamed) error {
+		if i.kind != api.ItemSample {
+			return nil
+		}
+		r := reading{at: time.Now()}
+		if err := json.Unmarshal(i.data, &r.Sample); err != nil {
+			tell(reading{}, fmt.Errorf("%s tells what cannot be read: %w", c.door, err))
+			return nil
+		}
+		tell(r, nil)
+		return nil
+	}, func(err error, _ time.Duration) error {
+		tell(reading{}, err)
+		return nil
+	})
+}
+
+// live shows the hosts on a terminal until somebody ends it.
+func (t *top) live(ctx context.Context, all []client, out *os.File) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var feeds sync.WaitGroup
+	defer feeds.Wait()
+	defer cancel()
+	p := tea.NewProgram(t, tea.WithContext(ctx), tea.WithOutput(out))
+	for i, asks := range all {
+		feeds.Go(func() { asks.samples(ctx, func(r reading, err error) { p.Send(answered{i, r, err}) }) })
+	}
+	_, err := p.Run()
+	if ctx.Err() != nil { // a signal, which is how one ends it, too
+		return nil
+	}
+	return err
+}
+
+// once prints one picture: of two samples of each host, so that there are rates.
+func (t *top) once(ctx context.Context, all []client, out io.Writer) (bad bool, err error) {
+	told := make(chan answered)
+	var feeds sync.WaitGroup
+	for i, asks := range all {
+		feeds.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, asks.timeout)
+			defer cancel()
+			n := 0
+			asks.samples(ctx, func(r reading, err error) {
+				if n++; n > 1 || err != nil {
+					defer cancel()
+				}
+				told <- answered{i, r, err}
+			})
+		})
+	}
+	go func() { feeds.Wait(); close(told) }()
+	for a := range told {
+		t.take(a)
+	}
+	t.now = time.Now()
+	for i := range t.hosts {
+		if h := &t.hosts[i]; h.got.at.IsZero() && h.err == nil {
+			h.err = fmt.Errorf("%s tells nothing within %v; --timeout waits longer", all[i].door, all[i].timeout)
+		}
+	}
+	return t.report(out)
+}
+
+// report prints the hosts as lines, with what is wrong with each. Its error is of hosts of which none answers.
+func (t *top) report(out io.Writer) (bad bool, err error) {
+	lines := t.table(0, len(t.hosts))
+	var errs []error
+	for i := range t.hosts {
+		h := &t.hosts[i]
+		bad = bad || h.err != nil || !h.got.Fit.Fit
+		if h.got.at.IsZero() {
+			errs = append(errs, h.err)
 			continue
 		}
-		b, err := c.call(ctx, q.command.Declaration(), nil)
-		if err != nil {
-			if q.command.Declaration().Name == api.GetSources.Name { // there is no neighbour
-				continue
-			}
-			return r, err
-		}
-		if err := json.Unmarshal(b, q.into); err != nil {
-			return r, fmt.Errorf("%s answers what cannot be read: %w", c.door, err)
-		}
+		lines = append(lines, topLine{}, topLine{text: fit(h.name, t.width)})
+		lines = append(lines, h.details(t.now, t.width, len(t.hosts) == 1)...)
 	}
-	r.at = time.Now()
-	return r, nil
-}
-
-// Init implements tea.Model.
-func (t *top) Init() tea.Cmd {
-	var all []tea.Cmd
-	for i := range t.hosts {
-		all = append(all, t.ask(i))
+	if len(errs) == len(t.hosts) {
+		return bad, errors.Join(errs...)
 	}
-	return tea.Batch(all...)
-}
-
-// Update implements tea.Model.
-func (t *top) Update(m tea.Msg) (tea.Model, tea.Cmd) {
-	t.now = time.Now()
-	switch m := m.(type) {
-	case tea.WindowSizeMsg:
-		t.width, t.height = m.Width, m.Height
-	case answered:
-		t.take(m)
-		return t, tea.Tick(topEvery, func(time.Time) tea.Msg { return due{m.host} })
-	case due:
-		return t, t.ask(m.host)
-	case tea.KeyPressMsg:
-		return t, t.press(m.String())
+	for _, err := range errs {
+		lines = append(lines, topLine{}, topLine{text: fit(err.Error(), maxError)})
 	}
-	return t, nil
-}
-
-func (t *top) take(m answered) {
-	h := &t.hosts[m.host]
-	if h.err = m.err; m.err == nil {
-		h.before, h.got = h.got, m.got
-	}
-}
-
-func (t *top) press(key string) tea.Cmd {
-	switch key {
-	case "q", "ctrl+c", "esc":
-		return tea.Quit
-	case "down", "j":
-		t.chosen = min(t.chosen+1, len(t.hosts)-1)
-	case "up", "k":
-		t.chosen = max(t.chosen-1, 0)
-	case "enter", "space":
-		t.sources = !t.sources
-	}
-	return nil
-}
-
-// View implements tea.Model.
-func (t *top) View() tea.View {
-	var b strings.Builder
-	for _, l := range t.render() {
-		b.WriteString(l.style().Render(l.text))
-		b.WriteByte('\n')
-	}
-	v := tea.NewView(strings.TrimSuffix(b.String(), "\n"))
-	v.AltScreen = true
-	return v
-}
-
-func (l topLine) style() lipgloss.Style {
-	s := lipgloss.NewStyle()
-	switch l.kind {
-	case headLine:
-		s = s.Bold(true)
-	case badLine:
-		s = s.Foreground(lipgloss.Color("1"))
-	case faintLine:
-		s = s.Faint(true)
-	}
-	return s.Reverse(l.chosen)
-}
-
-// once prints one picture: of two readings, so that there are rates.
-func (t *top) once(ctx context.Context, out io.Writer) error {
-	for round := range 2 {
-		for i := range t.hosts {
-			r, err := t.hosts[i].asks.read(ctx, i == t.chosen)
-			t.take(answered{i, r, err})
-		}
-		if round == 0 {
-			select {
-			case <-time.After(topEvery / 2):
-			case <-ctx.Done():
-				return nil
-			}
+	for _, l := range lines {
+		if _, err := fmt.Fprintln(out, l.text); err != nil {
+			return bad, err
 		}
 	}
-	t.now, t.height, t.sources = time.Now(), 1000, true
-	for _, l := range t.render() {
-		if _, err := fmt.Fprintln(out, strings.TrimRight(l.text, " ")); err != nil {
-			return err
-		}
-	}
-	if len(t.hosts) == 1 {
-		return t.hosts[0].err
-	}
-	return nil
+	return bad, nil
 }

@@ -1,41 +1,59 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 )
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
-// twoHosts are one that is well and one that is lost.
-func twoHosts() *top {
-	served := func(n uint64) api.Handshakes { return api.Handshakes{Responses: []api.Count{{Name: "x", Count: n}}} }
-	r := reading{
-		at: noon, fit: api.Fit{Fit: true}, handshakes: served(30), cookies: api.Cookies{Ages: []api.Count{{Name: "current", Count: 100}}},
-		status: api.Status{
-			Clock: api.Tracking{Source: "chrony", Synchronised: true, Stratum: 2, ReferenceID: "192.0.2.10", OffsetSeconds: new(0.000012), ErrorBoundSeconds: 0.0068},
-			Rings: []api.Ring{{Keys: []api.Key{{State: api.KeyCurrent, Created: noon.Add(-26 * time.Hour)}}, NextRotation: new(noon.Add(22 * time.Hour))}},
+// sample is of a host that is well, and has served so much.
+func sample(at time.Time, served uint64) reading {
+	return reading{at: at, Sample: api.Sample{
+		At: at, Fit: api.Fit{Fit: true}, TimeRequests: 100 * served,
+		Handshakes: api.Handshakes{Responses: []api.Count{{Name: "x", Count: served}}},
+		Cookies:    api.Cookies{Ages: []api.Count{{Name: "current", Count: 7 * served}, {Name: "unknown", Count: served}}},
+		Status: api.Status{
+			Version: "0.4.0", StartedAt: noon.Add(-80 * time.Hour),
+			Clock:   api.Tracking{Source: "chrony", Synchronised: true, Stratum: 2, ReferenceID: "192.0.2.10", OffsetSeconds: new(0.000012), ErrorBoundSeconds: 0.0068},
+			Rings:   []api.Ring{{Keys: []api.Key{{State: "old"}, {State: api.KeyCurrent, MintFrom: noon.Add(-2 * time.Hour)}}, NextRotation: new(noon.Add(22 * time.Hour))}},
+			Targets: []api.Target{{Fit: true}, {Fit: true, Draining: true}},
 		},
-		certificates: api.Certificates{Certificates: []api.Certificate{{DaysLeft: 80}, {DaysLeft: 12.3}}},
-		sources: api.Sources{Sources: []api.Source{{Name: "ntp1", Address: "192.0.2.10", Kind: "server", Selection: "selected", Stratum: 1, PollSeconds: 64, Reach: 0o377,
-			LastRxSeconds: new(12.0), OffsetSeconds: new(0.000012), ErrorSeconds: new(0.000035), DelaySeconds: new(0.0032), Authentication: "nts"}}},
-	}
-	before := r
-	before.at, before.handshakes, before.cookies = noon.Add(-2*time.Second), served(20), api.Cookies{}
-	lost := r
-	lost.at = noon.Add(-5 * time.Minute)
-	return &top{now: noon, width: 120, height: 24, hosts: []hostView{
-		{name: "a.example.net", got: r, before: before},
-		{name: "b.example.net", got: lost, err: errors.New("b.example.net:4461: connection refused")},
-		{name: "c.example.net"},
+		Certificates: []api.Certificate{{File: "/etc/a.pem", DaysLeft: 80}, {File: "/etc/b.pem", DaysLeft: 12.3}},
+		Sources: []api.Source{
+			{Name: "ntp1", Address: "192.0.2.10", Kind: "server", Selection: "selected", Stratum: 1, PollSeconds: 64, Reach: 0o377,
+				LastRxSeconds: new(12.0), OffsetSeconds: new(0.000012), ErrorSeconds: new(0.000035), DelaySeconds: new(0.0032), Authentication: "nts"},
+			{Name: "PPS0", Kind: "refclock", Selection: "falseticker", PollSeconds: 0.25, Reach: 7, OffsetSeconds: new(-0.0032)},
+		},
+	}}
+}
+
+// fiveHosts are one that is well, one with problems, one that was lost, one that is late and one that is new.
+func fiveHosts() *top {
+	bad := sample(noon, 30)
+	bad.Fit = api.Fit{Reasons: []string{"the error bound of 1.2s is more than 1s"}}
+	bad.Status.Clock = api.Tracking{Source: "chrony"}
+	bad.Status.Problems = []string{"ring default: /var/lib/chrony/ntskeys cannot be written: permission denied; chown it to the user that ntptsd runs as"}
+	return &top{now: noon, width: 80, height: 24, hosts: []hostView{
+		{name: "a.example.net", got: sample(noon, 30), before: sample(noon.Add(-2*time.Second), 20)},
+		{name: "b.example.net", got: bad, before: sample(noon.Add(-2*time.Second), 31)},
+		{name: "gone", got: sample(noon.Add(-5*time.Minute), 9), err: errors.New("gone:4461: connection refused: ntptsd does not run there")},
+		{name: "2001:db8::4", got: sample(noon.Add(-9*time.Second), 9)},
+		{name: "new"},
 	}}
 }
 
@@ -47,67 +65,103 @@ func picture(t *top) string {
 	return b.String()
 }
 
+// The pictures in testdata are what is seen on terminals of these sizes.
 func TestPictures(t *testing.T) {
-	m := twoHosts()
-	m.press("enter")
-	want := `ntptsd top  12:00:00Z  1 of 3 fit
-HOST                    STATE       STRATUM OFFSET   WITHIN   SOURCE          KEY      NEXT  CERT  KE/S   NTS/S
-a.example.net           fit         2       +12us    6.8ms    192.0.2.10      26h      22h   12d   5.0    50.0
-b.example.net           lost 5m     2       +12us    6.8ms    192.0.2.10      26h      22h   12d   -      -
-c.example.net           asking
-
-a.example.net
-  no problems
-  NAME  ADDRESS     KIND    STATE     STRATUM  POLL  REACH  LAST  OFFSET  ERROR  DELAY  AUTH
-  ntp1  192.0.2.10  server  selected  1        64s   377    12s   +12us   35us   3.2ms  nts
-arrows: choose   enter: sources   q: end
-`
-	if got := picture(m); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-	m.press("j")
-	m.press("space")
-	m.width, m.height = 40, 8
-	want = `ntptsd top  12:00:00Z  1 of 3 fit
-HOST                    STATE       STR…
-a.example.net           fit         2  …
-b.example.net           lost 5m     2  …
-c.example.net           asking
-
-…
-arrows: choose   enter: sources   q: end
-`
-	if got := picture(m); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+	for name, c := range map[string]struct {
+		width, height int
+		keys          string
+	}{
+		"top-80x24":         {80, 24, ""},
+		"top-80x24-sources": {80, 24, "enter"},
+		"top-80x24-problem": {80, 24, "down"},
+		"top-80x24-help":    {80, 24, "?"},
+		"top-40x20":         {40, 20, ""},
+		"top-40x20-lost":    {40, 20, "j j"},
+		"top-40x20-new":     {40, 20, "end enter"},
+		"top-132x24":        {132, 24, "enter"},
+		"top-40x6":          {40, 6, "j j j"},
+	} {
+		m := fiveHosts()
+		m.Update(tea.WindowSizeMsg{Width: c.width, Height: c.height})
+		for _, key := range strings.Fields(c.keys) {
+			m.press(key)
+		}
+		got := picture(m)
+		file := filepath.Join("testdata", name+".txt")
+		if os.Getenv("NTPTSCTL_WRITE_PICTURES") != "" {
+			if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil || got != string(want) {
+			t.Errorf("%s: %v, got\n%s\nwant\n%s", name, err, got, want)
+		}
 	}
 }
 
-func TestTopFollowsKeysAndAnswers(t *testing.T) {
-	m := twoHosts()
-	for range 5 {
-		m.press("down")
+func TestTopFollowsKeys(t *testing.T) {
+	m := fiveHosts()
+	for _, c := range []struct {
+		keys          string
+		chosen        int
+		sources, help bool
+	}{
+		{"down down down down down down down", 4, false, false},
+		{"k k", 2, false, false},
+		{"home", 0, false, false},
+		{"G", 4, false, false},
+		{"g up up", 0, false, false},
+		{"enter", 0, true, false},
+		{"?", 0, true, true},
+		{"enter", 0, true, false},
+		{"enter", 0, false, false},
+		{"? space esc", 0, false, false},
+		{"x F5 ctrl+z", 0, false, false},
+	} {
+		for _, key := range strings.Fields(c.keys) {
+			if m.press(key) != nil {
+				t.Errorf("%s ends it", key)
+			}
+		}
+		if m.chosen != c.chosen || m.sources != c.sources || m.help != c.help {
+			t.Errorf("after %s: host %d, sources %v, help %v; want %+v", c.keys, m.chosen, m.sources, m.help, c)
+		}
 	}
-	if m.chosen != 2 {
-		t.Errorf("chosen %d", m.chosen)
+	for _, key := range []tea.Key{{Code: 'q', Text: "q"}, {Code: 'c', Mod: tea.ModCtrl}} {
+		if _, cmd := m.Update(tea.KeyPressMsg(key)); cmd == nil {
+			t.Errorf("%s does not end it", key)
+		}
 	}
-	for range 5 {
-		m.press("k")
+}
+
+func TestTopTakesWhatHostsSay(t *testing.T) {
+	m := fiveHosts()
+	m.Update(answered{4, sample(noon, 5), nil})
+	if h := m.hosts[4]; h.got.TimeRequests != 500 || !h.before.at.IsZero() {
+		t.Errorf("%+v", h)
 	}
-	if m.chosen != 0 {
-		t.Errorf("chosen %d", m.chosen)
+	m.Update(answered{4, sample(noon, 5), nil}) // once more, over another connection
+	if _, known := m.hosts[4].rate(timeRequests); known {
+		t.Error("a rate from one sample")
 	}
-	if cmd := m.press("q"); cmd == nil {
-		t.Error("q does not end it")
+	m.Update(answered{4, sample(noon.Add(2*time.Second), 9), nil})
+	if rate, known := m.hosts[4].rate(timeRequests); rate != 200 || !known {
+		t.Errorf("%v, %v a second", rate, known)
 	}
-	if _, cmd := m.Update(answered{2, reading{at: noon, fit: api.Fit{Fit: true}}, nil}); cmd == nil || !m.hosts[2].got.fit.Fit {
-		t.Error("an answer is not taken, or the host is not asked again")
+	m.Update(answered{4, reading{}, errors.New("gone")})
+	if h := m.hosts[4]; h.err == nil || h.got.TimeRequests != 900 {
+		t.Errorf("what a lost host said is forgotten: %+v", h)
 	}
-	if _, cmd := m.Update(answered{2, reading{}, errors.New("gone")}); cmd == nil || m.hosts[2].got.at != noon {
-		t.Error("a lost host is forgotten, or not asked again")
+	m.Update(answered{4, sample(noon.Add(4*time.Second), 1), nil})
+	if _, known := m.hosts[4].rate(timeRequests); known || m.hosts[4].err != nil {
+		t.Error("a host that was started anew has a rate, or is lost")
 	}
-	m.Update(tea.WindowSizeMsg{Width: 33, Height: 5})
-	if lines := m.render(); len(lines) > 5 || utf8.RuneCountInString(lines[0].text) > 33 {
-		t.Errorf("%d lines", len(lines))
+	if m.fit() != 2 {
+		t.Errorf("%d are fit", m.fit())
+	}
+	if _, cmd := m.Update(passed{noon.Add(time.Minute)}); cmd == nil || m.fit() != 0 {
+		t.Errorf("%d are fit a minute later", m.fit())
 	}
 }
 
@@ -116,26 +170,98 @@ func FuzzTop(f *testing.F) {
 	f.Add("a\x1b[2J\r\n", 80, 24)
 	f.Add("\u202e\u009b\x00", 1, 1)
 	f.Add(strings.Repeat("ü", 1000), 0, -3)
+	f.Add("日本語 e\u0301\u0301\u0301 👩\u200d👧 🇩🇪 1\ufe0f\u20e3 "+strings.Repeat("a ", 1000), 40, 20)
 	f.Fuzz(func(t *testing.T, text string, width, height int) {
-		m := twoHosts()
+		m := fiveHosts()
+		text = text[:min(len(text), 4096)]
 		width, height = width%500, height%500
-		m.width, m.height, m.sources = width, height, true
+		m.Update(tea.WindowSizeMsg{Width: width, Height: height})
 		h := &m.hosts[0]
 		h.name = text
-		h.got.status.Clock.ReferenceID, h.got.status.Problems, h.got.fit.Reasons = text, []string{text}, []string{text}
-		h.got.sources.Sources[0].Name, h.got.sources.Sources[0].Selection = text, text
+		h.got.Status.Clock.ReferenceID, h.got.Status.Clock.Source, h.got.Status.Version = text, text, text
+		h.got.Status.Problems, h.got.Fit.Reasons = []string{text}, []string{text}
+		h.got.Sources[0].Name, h.got.Sources[0].Selection, h.got.Certificates[1].File = text, text, text
 		m.hosts[1].err = errors.New(text)
-		lines := m.render()
-		if len(lines) > max(height, 4) {
-			t.Errorf("%d lines of %d", len(lines), height)
-		}
-		for _, l := range lines {
-			if n := utf8.RuneCountInString(l.text); n > max(width, 1) {
-				t.Errorf("%d columns of %d: %q", n, width, l.text)
+		for _, key := range []string{"", "enter", "j", "?"} {
+			m.press(key)
+			lines := m.render()
+			if len(lines) > max(height, 4) {
+				t.Errorf("%d lines of %d", len(lines), height)
 			}
-			if strings.ContainsFunc(l.text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-				t.Errorf("%q acts on the terminal", l.text)
+			for _, l := range lines {
+				if n := lipgloss.Width(l.text); n > max(width, 0) {
+					t.Errorf("%d columns of %d: %q", n, width, l.text)
+				}
+				if strings.ContainsFunc(l.text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+					t.Errorf("%q acts on the terminal", l.text)
+				}
+			}
+		}
+		for _, line := range wrap(text, width) {
+			if lipgloss.Width(line) > max(width, 2) { // a wide letter cannot be broken
+				t.Errorf("%q is wider than %d", line, width)
 			}
 		}
 	})
+}
+
+// streaming is a services port that has these samples to tell.
+func streaming(t *testing.T, samples ...reading) string {
+	return daemon(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/stream" {
+			answerProblem(w, 404, api.NotFound, r.URL.Path)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		for i, s := range samples {
+			b, err := json.Marshal(s.Sample)
+			if err != nil {
+				t.Error(err)
+			}
+			fmt.Fprintf(w, "id: %d\nevent: event\ndata: {}\n\nid: %d\nevent: sample\ndata: %s\n\n", 2*i, 2*i+1, b)
+		}
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+}
+
+// Where there is no terminal, one picture is printed, and the exit status tells how the hosts are.
+func TestTopOnce(t *testing.T) {
+	bad := sample(noon, 20)
+	bad.Fit = api.Fit{Reasons: []string{"stratum 16 is too much\x1b[2J"}}
+	good, unfit := streaming(t, sample(noon, 20), sample(noon.Add(2*time.Second), 30)), streaming(t, bad, bad)
+	silent := streaming(t)
+	file := filepath.Join(t.TempDir(), "config.toml")
+	text := fmt.Sprintf("[profile.good]\nsocket = %q\n[profile.unfit]\nsocket = %q\n[profile.silent]\nsocket = %q\n[profile.none]\nsocket = \"/none\"\n", good, unfit, silent)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for hosts, c := range map[string]struct {
+		code         int
+		want, errors string
+	}{
+		"good":                   {0, "\ngood        fit        2        +12us   6.8ms   192.0.2.10", ""},
+		"unfit":                  {exitFailed, `problem      not fit: stratum 16 is too much\x1b[2J`, ""},
+		"good unfit":             {exitFailed, "\nunfit       not fit", ""},
+		"none":                   {exitUsage, "", "ntptsctl: dial unix /none: connect: no such file or directory: is ntptsd running?"},
+		"none good":              {exitFailed, "\ndial unix /none: connect: no such file", ""},
+		"silent --timeout 100ms": {exitUsage, "", "tells nothing within 100ms; --timeout waits longer"},
+	} {
+		code, stdout, stderr := remotely(t, append([]string{"--config", file, "top"}, strings.Fields(hosts)...)...)
+		if code != c.code || !strings.Contains(stdout, c.want) || !strings.Contains(stderr, c.errors) {
+			t.Errorf("%s: exit %d, %q,\n%s\nwant %d, %q, %q", hosts, code, stderr, stdout, c.code, c.errors, c.want)
+		}
+		checkSafe(t, hosts, stdout+stderr)
+	}
+	_, stdout, _ := remotely(t, "--config", file, "top", "good")
+	for _, want := range []string{"5.0     500      40.0\n", "\nntp1  192.0.2.10  server", "in a second  5.0 key exchanges, 500 answers with time, 40.0 with a cookie"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if code, stdout, _ := ctlFor(ctx, silent, "top"); code == 0 || stdout != "" {
+		t.Errorf("interrupted: exit %d, %s", code, stdout)
+	}
 }

@@ -52,7 +52,7 @@ func showNetworks(out io.Writer, n api.Networks, now time.Time) {
 			or(n.IntervalSeconds, interval), Moment(n.FirstSeen, now), Moment(n.LastSeen, now), Word(remark)}
 	})
 	share := or(n.NTSShare, func(v float64) string { return decimal(100*v, 1) + " %" })
-	fmt.Fprintf(out, "about %.0f networks, %.0f of them new; %d requests, NTS %s; %d key exchanges\n", n.Known, n.New, n.Requests, share, n.KeyExchanges)
+	fmt.Fprintf(out, "about %s networks, %s of them new; %d requests, NTS %s; %d key exchanges\n", decimal(n.Known, 0), decimal(n.New, 0), n.Requests, share, n.KeyExchanges)
 }
 
 func showCertificates(out io.Writer, c api.Certificates, now time.Time) {
@@ -135,7 +135,8 @@ type hourly struct {
 	handshakes, requests uint64
 }
 
-// showHistory has a line for each hour: the median of the offset, the largest error bound, and what was served.
+// showHistory has a line for each hour: the least, the median and the greatest offset, the largest error bound, and what was
+// served.
 func showHistory(out io.Writer, h api.History, _ time.Time) {
 	var hours []hourly
 	n := min(len(h.At), len(h.OffsetSeconds), len(h.ErrorBoundSeconds), len(h.Handshakes), len(h.TimeRequests))
@@ -158,16 +159,16 @@ func showHistory(out io.Writer, h api.History, _ time.Time) {
 		fmt.Fprintln(out, "there is no history yet")
 		return
 	}
-	rows(out, "HOUR OFFSET WITHIN KEYEXCHANGES REQUESTS", hours, func(h hourly) []string {
-		offset, bound := "-", "-"
+	rows(out, "HOUR LEAST MEDIAN GREATEST WITHIN KEYEXCHANGES REQUESTS", hours, func(h hourly) []string {
+		least, median, greatest, bound := "-", "-", "-", "-"
 		if len(h.offsets) > 0 {
 			slices.Sort(h.offsets)
-			offset = Offset(h.offsets[len(h.offsets)/2])
+			least, median, greatest = Offset(h.offsets[0]), Offset(h.offsets[len(h.offsets)/2]), Offset(h.offsets[len(h.offsets)-1])
 		}
 		if len(h.bounds) > 0 {
 			bound = Amount(slices.Max(h.bounds))
 		}
-		return []string{h.at.Format("2006-01-02T15Z"), offset, bound, count(h.handshakes), count(h.requests)}
+		return []string{h.at.Format("2006-01-02T15Z"), least, median, greatest, bound, count(h.handshakes), count(h.requests)}
 	})
 }
 

@@ -122,6 +122,9 @@ func showClients(out io.Writer, c api.Clients, _ time.Time) {
 	case len(c.Clients) < c.Known:
 		fmt.Fprintf(out, "%d of the %d clients that the time daemon remembers; --limit shows more\n", len(c.Clients), c.Known)
 	}
+	if c.Next != "" {
+		fmt.Fprintf(out, "those behind: clients %s\n", Word(c.Next))
+	}
 }
 
 // interval is the time between two, which has its usual numbers: 64s, 1024s.

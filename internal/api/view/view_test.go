@@ -176,7 +176,7 @@ PPS0              -             refclock  falseticker  0        0.25s  7      - 
 		{"none", "sources", api.Sources{Sources: []api.Source{}}, false, `
 the time daemon next door follows nothing
 `},
-		{"some", "clients", api.Clients{Known: 345, Clients: []api.Client{
+		{"some", "clients", api.Clients{Known: 345, Next: "1-2001:db8::7", Clients: []api.Client{
 			{Address: "192.0.2.7", Requests: 123456, Dropped: new(uint64(0)), KeyExchanges: new(uint64(3)), IntervalSeconds: new(64.004), LastSeconds: new(12.0)},
 			{Address: "2001:db8::7", Requests: 1},
 		}}, false, `
@@ -184,6 +184,7 @@ ADDRESS      REQUESTS  DROPPED  KEYEXCHANGES  INTERVAL  LAST
 192.0.2.7    123456    0        3             64s       12s
 2001:db8::7  1         -        -             -         -
 2 of the 345 clients that the time daemon remembers; --limit shows more
+those behind: clients 1-2001:db8::7
 `},
 		{"cut", "clients", api.Clients{Known: 65536, More: true, Clients: []api.Client{{Address: "192.0.2.7", Requests: 1}}}, false, `
 ADDRESS    REQUESTS  DROPPED  KEYEXCHANGES  INTERVAL  LAST
@@ -290,8 +291,8 @@ unknown  1        25.0%
 		{"hours", "history", api.History{At: []time.Time{now.Truncate(time.Hour), now.Truncate(time.Hour).Add(time.Minute), now.Truncate(time.Hour).Add(time.Hour)},
 			OffsetSeconds: []*float64{new(0.001), new(0.003), nil}, ErrorBoundSeconds: []*float64{new(0.01), nil, nil}, FrequencyPPM: []*float64{nil, nil, nil},
 			Handshakes: []uint64{1, 2, 3}, TimeRequests: []uint64{10, 20, 30}}, false,
-			"HOUR            OFFSET  WITHIN  KEYEXCHANGES  REQUESTS\n" + now.UTC().Format("2006-01-02T15Z") + "  +3.0ms  10ms    3             30\n" +
-				now.UTC().Add(time.Hour).Format("2006-01-02T15Z") + "  -       -       3             30\n"},
+			"HOUR            LEAST   MEDIAN  GREATEST  WITHIN  KEYEXCHANGES  REQUESTS\n" + now.UTC().Format("2006-01-02T15Z") + "  +1.0ms  +3.0ms  +3.0ms    10ms    3             30\n" +
+				now.UTC().Add(time.Hour).Format("2006-01-02T15Z") + "  -       -       -         -       3             30\n"},
 		{"empty", "history", api.History{}, false, "there is no history yet\n"},
 		{"confined", "whoami", api.Identity{Name: "token prometheus", Role: "monitor", Only: []string{"metrics"}, Until: new(now.Add(day))}, false,
 			"you are  token prometheus\nrole     monitor\nonly     metrics\nuntil    " + now.Add(day).UTC().Format(time.RFC3339) + ", in 24h\n"},
@@ -345,7 +346,7 @@ func TestNothingOfTheDaemonsReachesTheTerminalRaw(t *testing.T) {
 			},
 			"tracking": api.Tracking{Source: text, Version: text, Leap: text, ReferenceID: text},
 			"sources":  api.Sources{Sources: []api.Source{{Name: text, Address: text, Kind: text, Selection: text, Authentication: text}}},
-			"clients":  api.Clients{Clients: []api.Client{{Address: text}}},
+			"clients":  api.Clients{Next: text, Clients: []api.Client{{Address: text}}},
 			"keys": api.Keys{Rings: []api.Ring{{Name: text, Dialect: text, Owner: text, NeighbourFile: text, Problem: text,
 				Keys: []api.Key{{ID: text, Fingerprint: text, State: text}}}}},
 			"targets":    api.Targets{Targets: []api.Target{{ID: text, Ring: text, Family: text, Reason: text}}},
@@ -358,6 +359,7 @@ func TestNothingOfTheDaemonsReachesTheTerminalRaw(t *testing.T) {
 			"events":     api.Events{Events: []api.Event{{Kind: text, Severity: text, Text: text}}},
 			"whoami":     api.Identity{Name: text, Role: text, Only: []string{text}},
 			"login":      api.Link{URLs: []string{text}, Role: text},
+			"rv":         api.Native{Daemon: text, Text: strings.ReplaceAll(text, "\n", "")},
 			"peers":      api.Native{Text: "a\n" + strings.ReplaceAll(text, "\n", "")},
 		} {
 			got, _ := show(t, command, answer)
