@@ -19,7 +19,6 @@ import (
 	"github.com/ntptsd/ntptsd/internal/api"
 	"github.com/ntptsd/ntptsd/internal/api/view"
 	"github.com/ntptsd/ntptsd/internal/certs"
-	"github.com/ntptsd/ntptsd/internal/chronyc"
 	"github.com/ntptsd/ntptsd/internal/clockstate"
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/internal/frontdoor"
@@ -28,13 +27,14 @@ import (
 	"github.com/ntptsd/ntptsd/internal/journal"
 	"github.com/ntptsd/ntptsd/internal/keyring"
 	"github.com/ntptsd/ntptsd/internal/neighbour"
-	"github.com/ntptsd/ntptsd/internal/ntpq"
 	"github.com/ntptsd/ntptsd/internal/service/keyexchange"
 	"github.com/ntptsd/ntptsd/internal/service/management"
 	"github.com/ntptsd/ntptsd/internal/service/monitoring"
 	"github.com/ntptsd/ntptsd/internal/service/timeserver"
 	"github.com/ntptsd/ntptsd/internal/sockets"
 	"github.com/ntptsd/ntptsd/internal/visitors"
+	"github.com/ntptsd/ntptsd/internal/words/chronyc"
+	"github.com/ntptsd/ntptsd/internal/words/ntpq"
 	"github.com/ntptsd/ntptsd/web"
 )
 

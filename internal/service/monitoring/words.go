@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"github.com/ntptsd/ntptsd/internal/api"
-	"github.com/ntptsd/ntptsd/internal/chronyc"
-	"github.com/ntptsd/ntptsd/internal/ntpq"
+	"github.com/ntptsd/ntptsd/internal/words/chronyc"
+	"github.com/ntptsd/ntptsd/internal/words/ntpq"
 )
 
 // nameOfChrony is what the neighbour is called when chronyc's words are its own.

@@ -4,11 +4,12 @@ import (
 	"errors"
 
 	"github.com/ntptsd/ntptsd/internal/api"
+	"github.com/ntptsd/ntptsd/internal/words"
 	"github.com/ntptsd/ntptsd/protocol/mode6"
 )
 
 // errSilent tells that ntpd did not answer.
-var errSilent = errors.New("***Request timed out")
+var errSilent = words.Silent("***Request timed out")
 
 // about says which association an error is about.
 func about(op mode6.Opcode, id uint16, err error) error {

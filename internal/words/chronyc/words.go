@@ -26,7 +26,7 @@ const (
 	orAllIP = "[ADDRESS]"
 )
 
-var words = []word{ // never assigned again
+var vocabulary = []word{ // never assigned again
 	{Word{"tracking", "", "", "show what the clock follows, and how far off it is"}, plain(tracking)},
 	{Word{"sources", "", lists, "list the sources; -a: those without an address too, -v: explain the columns"}, listing(sources)},
 	{Word{"sourcestats", "", lists, "list the drift and the offset of each source"}, listing(sourceStats)},

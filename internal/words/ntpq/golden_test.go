@@ -30,7 +30,7 @@ func (s session) name() string { return s.Server + ": " + s.Command }
 
 func sessions(tb testing.TB) []session {
 	tb.Helper()
-	b, err := os.ReadFile("../../protocol/mode6/testdata/mode6-ntpq-sessions.json")
+	b, err := os.ReadFile("../../../protocol/mode6/testdata/mode6-ntpq-sessions.json")
 	if err != nil {
 		tb.Fatal(err)
 	}

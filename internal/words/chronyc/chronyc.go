@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/ntptsd/ntptsd/internal/api"
+	"github.com/ntptsd/ntptsd/internal/words"
 	"github.com/ntptsd/ntptsd/protocol/cmdmon"
 )
 
@@ -27,11 +28,11 @@ type Door interface {
 // Words answers them. Safe for concurrent use: the same word is asked of chronyd at most once a second.
 type Words struct {
 	door Door
-	memo *memo
+	memo *words.Memo
 }
 
 // New makes one; nothing is asked before somebody does.
-func New(door Door) *Words { return &Words{door: door, memo: newMemo()} }
+func New(door Door) *Words { return &Words{door: door, memo: words.NewMemo()} }
 
 // Word is what help says of one.
 type Word struct {
@@ -43,8 +44,8 @@ type Word struct {
 
 // List is all of them, in the order of help.
 func List() []Word {
-	all := make([]Word, 0, len(words))
-	for _, w := range words {
+	all := make([]Word, 0, len(vocabulary))
+	for _, w := range vocabulary {
 		all = append(all, w.Word)
 	}
 	return all
@@ -53,15 +54,15 @@ func List() []Word {
 // Say answers a word with the lines that chronyc would print, or with an api.Error that begins with chronyc's own number and
 // words for it.
 func (w *Words) Say(ctx context.Context, name string, args []string) (text string, err error) {
-	i := slices.IndexFunc(words, func(w word) bool { return w.Name == name })
+	i := slices.IndexFunc(vocabulary, func(w word) bool { return w.Name == name })
 	if i < 0 {
 		return "", api.Failf(api.NotFound, "no such word of chronyc: %+.40q", name)
 	}
-	say, err := words[i].parse(args)
+	say, err := vocabulary[i].parse(args)
 	if err != nil {
-		return "", api.Failf(api.BadArgument, "%s: %w: it takes %s", name, err, cmp.Or(words[i].Args, "no arguments"))
+		return "", api.Failf(api.BadArgument, "%s: %w: it takes %s", name, err, cmp.Or(vocabulary[i].Args, "no arguments"))
 	}
-	return w.memo.get(ctx, strings.Join(append([]string{name}, args...), " "), func(ctx context.Context) (text string, err error) {
+	return w.memo.Get(ctx, strings.Join(append([]string{name}, args...), " "), func(ctx context.Context) (text string, err error) {
 		err = w.door.Converse(ctx, func(ask Ask) (err error) {
 			text, err = say(ask)
 			return err

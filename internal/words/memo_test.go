@@ -1,4 +1,4 @@
-package ntpq
+package words
 
 import (
 	"context"
@@ -34,36 +34,36 @@ func (c *counted) ask(ctx context.Context) (string, error) {
 	}
 }
 
-// Many who ask the same within a second have the same answer, and ntpd one question.
+// Many who ask the same within a second have the same answer, and the daemon one question.
 func TestOneQuestionASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, q := newMemo(), &counted{takes: 100 * time.Millisecond}
+		m, q := NewMemo(), &counted{takes: 100 * time.Millisecond}
 		var all sync.WaitGroup
 		for i := range 100 {
 			all.Go(func() {
 				time.Sleep(time.Duration(i) * 9 * time.Millisecond)
-				if text, err := m.get(t.Context(), "sysinfo", q.ask); text != "answer 1" || err != nil {
+				if text, err := m.Get(t.Context(), "sysinfo", q.ask); text != "answer 1" || err != nil {
 					t.Errorf("%q, %v", text, err)
 				}
 			})
 		}
 		all.Wait()
 		time.Sleep(time.Second)
-		if text, _ := m.get(t.Context(), "sysinfo", q.ask); text != "answer 2" {
+		if text, _ := m.Get(t.Context(), "sysinfo", q.ask); text != "answer 2" {
 			t.Errorf("a second later: %q", text)
 		}
-		if text, _ := m.get(t.Context(), "peers", q.ask); text != "answer 3" {
+		if text, _ := m.Get(t.Context(), "peers", q.ask); text != "answer 3" {
 			t.Errorf("another word: %q", text)
 		}
 	})
 }
 
-// A refusal is an answer too; a ntpd that needs long has a long rest.
+// A refusal is an answer too; a daemon that needs long has a long rest.
 func TestRefusalsAndSlowAnswersAreRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, q := newMemo(), &counted{takes: 3 * time.Second, err: errors.New("refused")}
+		m, q := NewMemo(), &counted{takes: 3 * time.Second, err: errors.New("refused")}
 		for range 30 { // until 6 s
-			if _, err := m.get(t.Context(), "kerninfo", q.ask); err != q.err {
+			if _, err := m.Get(t.Context(), "kerninfo", q.ask); err != q.err {
 				t.Error(err)
 			}
 			time.Sleep(99 * time.Millisecond)
@@ -72,19 +72,19 @@ func TestRefusalsAndSlowAnswersAreRemembered(t *testing.T) {
 			t.Errorf("asked %d times", q.asked)
 		}
 		time.Sleep(time.Second)
-		if m.get(t.Context(), "kerninfo", q.ask); q.asked != 2 {
+		if m.Get(t.Context(), "kerninfo", q.ask); q.asked != 2 {
 			t.Errorf("asked %d times after its rest", q.asked)
 		}
 	})
 }
 
-// A ntpd that does not answer is asked nothing else within the second, and found again when it is back.
+// A daemon that does not answer is asked nothing else within the second, and found again when it is back.
 func TestSilenceIsOfAllWords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, away, back := newMemo(), &counted{err: api.Failf(api.Unavailable, "%w: gone", errSilent)}, &counted{}
-		m.get(t.Context(), "sysinfo", away.ask)
+		m, away, back := NewMemo(), &counted{err: api.Failf(api.Unavailable, "%w: gone", ErrSilent)}, &counted{}
+		m.Get(t.Context(), "sysinfo", away.ask)
 		for i := range 50 {
-			if _, err := m.get(t.Context(), fmt.Sprint("rv ", i), away.ask); !errors.Is(err, errSilent) {
+			if _, err := m.Get(t.Context(), fmt.Sprint("rv ", i), away.ask); !errors.Is(err, ErrSilent) {
 				t.Error(err)
 			}
 		}
@@ -93,7 +93,7 @@ func TestSilenceIsOfAllWords(t *testing.T) {
 		}
 		time.Sleep(askEvery)
 		for _, key := range []string{"sysinfo", "rv 7"} {
-			if _, err := m.get(t.Context(), key, back.ask); err != nil {
+			if _, err := m.Get(t.Context(), key, back.ask); err != nil {
 				t.Errorf("%s after it came back: %v", key, err)
 			}
 		}
@@ -103,20 +103,20 @@ func TestSilenceIsOfAllWords(t *testing.T) {
 // Who gives up does so at once, and the others have their answer all the same.
 func TestWhoGivesUpEndsNobodysQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, q := newMemo(), &counted{takes: 2 * time.Second}
+		m, q := NewMemo(), &counted{takes: 2 * time.Second}
 		first, giveUp := context.WithCancel(t.Context())
 		var all sync.WaitGroup
-		all.Go(func() { m.get(first, "peers", q.ask) })
+		all.Go(func() { m.Get(first, "peers", q.ask) })
 		synctest.Wait()
 		all.Go(func() {
-			if text, err := m.get(t.Context(), "peers", q.ask); text != "answer 1" {
+			if text, err := m.Get(t.Context(), "peers", q.ask); text != "answer 1" {
 				t.Errorf("%q, %v", text, err)
 			}
 		})
 		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		if _, err := m.get(impatient, "peers", q.ask); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+		if _, err := m.Get(impatient, "peers", q.ask); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		giveUp()
@@ -127,9 +127,9 @@ func TestWhoGivesUpEndsNobodysQuestion(t *testing.T) {
 // However many different things are asked, what is remembered and what is under way are bounded.
 func TestMemoIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, q := newMemo(), &counted{}
+		m, q := NewMemo(), &counted{}
 		for i := range 10 * maxAnswers {
-			if _, err := m.get(t.Context(), fmt.Sprint("rv ", i), q.ask); err != nil {
+			if _, err := m.Get(t.Context(), fmt.Sprint("rv ", i), q.ask); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -139,18 +139,18 @@ func TestMemoIsBounded(t *testing.T) {
 		hangs := &counted{takes: time.Hour}
 		var all sync.WaitGroup
 		for i := range maxAnswers {
-			all.Go(func() { m.get(t.Context(), fmt.Sprint("rv ", i), hangs.ask) })
+			all.Go(func() { m.Get(t.Context(), fmt.Sprint("rv ", i), hangs.ask) })
 		}
 		synctest.Wait()
 		if hangs.asked != maxTalks {
 			t.Errorf("%d talks at once", hangs.asked)
 		}
-		if _, err := m.get(t.Context(), "sysinfo", q.ask); api.KindOf(err) != api.TooMany || !strings.Contains(err.Error(), "try again") {
+		if _, err := m.Get(t.Context(), "sysinfo", q.ask); api.KindOf(err) != api.TooMany || !strings.Contains(err.Error(), "try again") {
 			t.Errorf("one more: %v", err)
 		}
 		all.Wait()
 		time.Sleep(talkTimeout)
-		if _, err := m.get(t.Context(), "sysinfo", q.ask); err != nil {
+		if _, err := m.Get(t.Context(), "sysinfo", q.ask); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
 	})

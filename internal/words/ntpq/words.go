@@ -28,7 +28,7 @@ const (
 	associationArgs = "[" + associationArg + "]"
 )
 
-var words = []word{ // never assigned again
+var vocabulary = []word{ // never assigned again
 	{Word{"peers", "pe", "", "show the sources, which of them the clock follows, and how far off they are"}, plain(billboard(peers, false))},
 	{Word{"lpeers", "", "", "as peers, with clients and passive peers too"}, plain(billboard(peers, true))},
 	{Word{"apeers", "", "", "as peers, with the association of each"}, plain(billboard(apeers, false))},

@@ -4,11 +4,12 @@ import (
 	"errors"
 
 	"github.com/ntptsd/ntptsd/internal/api"
+	"github.com/ntptsd/ntptsd/internal/words"
 	"github.com/ntptsd/ntptsd/protocol/cmdmon"
 )
 
 // errSilent tells that chronyd did not answer.
-var errSilent = errors.New("506 Cannot talk to daemon")
+var errSilent = words.Silent("506 Cannot talk to daemon")
 
 // badReply is what is wrong with an answer.
 type badReply struct{ error }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
+	"github.com/ntptsd/ntptsd/internal/words"
 	"github.com/ntptsd/ntptsd/protocol/mode6"
 )
 
@@ -33,12 +34,12 @@ type Door interface {
 // Words answers them. Safe for concurrent use: the same word is asked of ntpd at most once a second.
 type Words struct {
 	door Door
-	memo *memo
+	memo *words.Memo
 	now  func() time.Time
 }
 
 // New makes one; nothing is asked before somebody does.
-func New(door Door) *Words { return &Words{door: door, memo: newMemo(), now: time.Now} }
+func New(door Door) *Words { return &Words{door: door, memo: words.NewMemo(), now: time.Now} }
 
 // Word is what help says of one.
 type Word struct {
@@ -50,8 +51,8 @@ type Word struct {
 
 // List is all of them, in the order of help.
 func List() []Word {
-	all := make([]Word, 0, len(words))
-	for _, w := range words {
+	all := make([]Word, 0, len(vocabulary))
+	for _, w := range vocabulary {
 		all = append(all, w.Word)
 	}
 	return all
@@ -60,15 +61,15 @@ func List() []Word {
 // Say answers a word, or its alias, with the lines that ntpq would print, or with an api.Error that begins with what ntpq says of
 // such a refusal.
 func (w *Words) Say(ctx context.Context, name string, args []string) (text string, err error) {
-	i := slices.IndexFunc(words, func(w word) bool { return w.Name == name || w.Alias != "" && w.Alias == name })
+	i := slices.IndexFunc(vocabulary, func(w word) bool { return w.Name == name || w.Alias != "" && w.Alias == name })
 	if i < 0 {
 		return "", api.Failf(api.NotFound, "no such word of ntpq: %+.40q", name)
 	}
-	q, err := words[i].parse(args)
+	q, err := vocabulary[i].parse(args)
 	if err != nil {
-		return "", api.Failf(api.BadArgument, "%s: %w: it takes %s", name, err, cmp.Or(words[i].Args, "no arguments"))
+		return "", api.Failf(api.BadArgument, "%s: %w: it takes %s", name, err, cmp.Or(vocabulary[i].Args, "no arguments"))
 	}
-	text, err = w.memo.get(ctx, words[i].Name+" "+q.key, func(ctx context.Context) (text string, err error) {
+	text, err = w.memo.Get(ctx, vocabulary[i].Name+" "+q.key, func(ctx context.Context) (text string, err error) {
 		err = w.door.ConverseMode6(ctx, func(ask Ask) (err error) {
 			text, err = w.talk(ctx, ask, q.say)
 			return err

@@ -121,11 +121,11 @@ func date(t time.Time) string {
 }
 
 // pick is one of the words, or the last if there is none for i.
-func pick(i int, words ...string) string {
-	if i < 0 || i >= len(words) {
-		i = len(words) - 1
+func pick(i int, vocabulary ...string) string {
+	if i < 0 || i >= len(vocabulary) {
+		i = len(vocabulary) - 1
 	}
-	return words[i]
+	return vocabulary[i]
 }
 
 func leap(l int) string {

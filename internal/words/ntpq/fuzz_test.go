@@ -13,7 +13,7 @@ func FuzzText(f *testing.F) {
 	for _, s := range sessions(f) {
 		r := newReplay(f, s)
 		name, _, _ := strings.Cut(s.Command, " ")
-		which := slices.IndexFunc(words, func(w word) bool { return w.Name == name })
+		which := slices.IndexFunc(vocabulary, func(w word) bool { return w.Name == name })
 		for _, a := range r.answers {
 			if _, data, err := r.ask(a.q); err == nil && a.q.Op != mode6.OpReadStatus && which >= 0 {
 				f.Add(data, uint16(0xf60a), uint8(which), strings.Contains(s.Server, "ntpsec"))
@@ -31,7 +31,7 @@ func FuzzText(f *testing.F) {
 		if ofTwo {
 			version = ofSec
 		}
-		word := words[int(which)%len(words)]
+		word := vocabulary[int(which)%len(vocabulary)]
 		var args []string
 		if word.Name == "pstats" {
 			args = []string{"1"}

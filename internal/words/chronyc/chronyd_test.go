@@ -33,7 +33,7 @@ func (s session) args() (string, []string) {
 // sessions are those that print for people, of words that we have.
 func sessions(t testing.TB) (all []session) {
 	t.Helper()
-	b, err := os.ReadFile("../../protocol/cmdmon/testdata/cmdmon-chronyc-sessions.json")
+	b, err := os.ReadFile("../../../protocol/cmdmon/testdata/cmdmon-chronyc-sessions.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func sessions(t testing.TB) (all []session) {
 	}
 	for _, s := range file.Sessions {
 		name, _ := s.args()
-		if !s.CSV && slices.ContainsFunc(words, func(w word) bool { return w.Name == name }) {
+		if !s.CSV && slices.ContainsFunc(vocabulary, func(w word) bool { return w.Name == name }) {
 			all = append(all, s)
 		}
 	}
