@@ -53,7 +53,7 @@ func (p *Port) admit(c net.Conn) *conn {
 		_ = c.Close()
 		return nil
 	}
-	a := &conn{Conn: c, port: p, remote: from}
+	a := &conn{Conn: c, port: p, remote: from, closed: make(chan struct{})}
 	p.mu.Lock()
 	p.open[a] = struct{}{}
 	p.mu.Unlock()

@@ -22,32 +22,28 @@ func (p *Port) tlsConfig() *tls.Config {
 	return c
 }
 
-// greet is called when the client has said all that it must before we compute: it waits for its turn. Client authorities
-// change with a reload.
-func (p *Port) greet(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	c, ok := hello.Conn.(*conn)
-	if !ok {
-		return nil, fmt.Errorf("frontdoor: TLS over a %T", hello.Conn)
+// greet chooses the client authorities, which change with a reload. Connections share a configuration until they do.
+func (p *Port) greet(*tls.ClientHelloInfo) (*tls.Config, error) {
+	asks, authorities := p.Doorkeeper.ClientCertificates()
+	if c := p.greeting.Load(); c != nil && c.ClientAuth == asks && c.ClientCAs == authorities {
+		return c, nil
 	}
-	select {
-	case p.crypto <- struct{}{}:
-		c.computing.Store(true)
-	case <-hello.Context().Done():
-		return nil, context.Cause(hello.Context())
-	}
-	own := p.tls.Clone()
-	own.GetConfigForClient = nil
-	own.ClientAuth, own.ClientCAs = p.Doorkeeper.ClientCertificates()
-	return own, nil
+	c := p.tls.Clone()
+	c.GetConfigForClient = nil
+	c.ClientAuth, c.ClientCAs = asks, authorities
+	p.greeting.Store(c)
+	return c, nil
 }
 
 // beginTLS makes the handshake and hands the connection to the protocol that was agreed upon.
 func (p *Port) beginTLS(ctx context.Context, c *conn) {
 	t := tls.Server(c, p.tls)
+	c.shaking = true
 	shaking, cancel := context.WithTimeout(ctx, p.HelloTimeout)
 	err := t.HandshakeContext(shaking)
 	cancel()
 	c.computed()
+	c.shaking = false
 	if err != nil {
 		p.log.Debug("a handshake failed", "from", c.remote, "error", err)
 		p.metrics.count(ofNone, handshakeFailed)

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+
+	"github.com/ntptsd/ntptsd/internal/api"
 )
 
 // conn is a connection with what it holds, below TLS. It gives that back when it is closed.
@@ -18,15 +20,48 @@ type conn struct {
 	remote netip.Addr
 	close  sync.Once
 
-	// computing is true while a handshake of it holds a place of Port.crypto. The first octets that we write are the answer
-	// to the greeting: all that costs much is done.
-	computing atomic.Bool
-	protocol  protocol // set before anybody else closes it, under port.mu
+	// Of the goroutine that makes the handshake, until that is over.
+	shaking bool
+	said    int // octets that the peer has sent meanwhile
+
+	computing atomic.Bool   // holds a place of Port.crypto
+	closed    chan struct{} // by Close
+	protocol  protocol      // set before anybody else closes it, under port.mu
 }
 
+var errLongHandshake = errors.New("frontdoor: the peer says too much in its handshake")
+
+// Read, in a handshake, gives the place for cryptography back while the peer is waited for, and takes one for what it said.
+func (c *conn) Read(b []byte) (int, error) {
+	if !c.shaking {
+		return c.Conn.Read(b)
+	}
+	if c.said >= maxHandshake {
+		return 0, errLongHandshake
+	}
+	c.computed()
+	n, err := c.Conn.Read(b)
+	if c.said += n; err != nil {
+		return n, err
+	}
+	return n, c.compute()
+}
+
+// Write may wait for the peer, too.
 func (c *conn) Write(b []byte) (int, error) {
 	c.computed()
 	return c.Conn.Write(b)
+}
+
+// compute waits for a place.
+func (c *conn) compute() error {
+	select {
+	case c.port.crypto <- struct{}{}:
+		c.computing.Store(true)
+		return nil
+	case <-c.closed:
+		return net.ErrClosed
+	}
 }
 
 // computed gives the place back.
@@ -40,6 +75,7 @@ func (c *conn) Close() error {
 	err := net.ErrClosed
 	c.close.Do(func() {
 		err = c.Conn.Close()
+		close(c.closed)
 		c.computed()
 		p := c.port
 		p.mu.Lock()
@@ -96,14 +132,18 @@ func (p *prefixed) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// stateKey is where a request's context keeps the tls.ConnectionState that net/http does not see behind a prefixed.
-type stateKey struct{}
+// stateKey is where a request's context keeps the tls.ConnectionState that net/http does not see behind a prefixed;
+// judgedKey where it keeps the judged of its connection.
+type (
+	stateKey  struct{}
+	judgedKey struct{}
+)
 
 func withState(ctx context.Context, c net.Conn) context.Context {
 	if p, ok := c.(*prefixed); ok && p.state != nil {
 		ctx = context.WithValue(ctx, stateKey{}, p.state)
 	}
-	return ctx
+	return context.WithValue(ctx, judgedKey{}, &judged{})
 }
 
 // seen lets the request have it.
@@ -114,6 +154,24 @@ func seen(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// judged is what became of a certificate: once it did not count it does not for the rest of its connection. To find out costs
+// milliseconds, and a stranger's requests nothing.
+type judged struct {
+	mu  sync.Mutex // one judgement at a time
+	err error
+}
+
+func (j *judged) judge(d Doorkeeper, remote netip.Addr, state *tls.ConnectionState) (api.Caller, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err != nil {
+		return api.Caller{}, j.err
+	}
+	who, err := d.Connection(remote, state)
+	j.err = err
+	return who, err
 }
 
 // handed is a listener that others hand connections to.

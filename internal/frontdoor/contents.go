@@ -7,7 +7,6 @@ import (
 	"path"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -31,7 +30,7 @@ type contents struct {
 	faults   *faults
 	ending   context.Context // done when streams are to end
 	end      context.CancelFunc
-	streams  atomic.Int64
+	streams  *streams
 	detached sync.WaitGroup // streams that net/http does not know of; it is waited for after end
 	frames   sync.Pool      // of *bytes.Buffer
 	openapi  []byte
@@ -49,7 +48,7 @@ type door struct {
 
 func newContents(s Site, who func(*http.Request) (api.Caller, error), log *slog.Logger) *contents {
 	f := &faults{log: log}
-	c := &contents{Site: s, commands: newCommands(s.Table, log, f), faults: f, who: who}
+	c := &contents{Site: s, commands: newCommands(s.Table, log, f), faults: f, who: who, streams: newStreams(defaultConnections)}
 	var err error
 	if c.openapi, err = describe(s.Table); err != nil {
 		f.tell("the interface cannot be described", "error", err) // a test describes every command
@@ -115,6 +114,9 @@ func withoutCache(next http.Handler) http.Handler {
 func (c *contents) known(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, err := c.who(r)
+		if err != nil && r.Header.Get("Authorization") == "" { // see judged: the next connection is judged anew
+			w.Header().Set("Connection", "close")
+		}
 		if err == nil && c.door != nil && who.Role == api.Anonymous {
 			err = api.Failf(api.Unknown, "log in with a client certificate or a bearer token")
 		}

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 )
@@ -16,7 +17,14 @@ import (
 const (
 	maxStreamsOfConnection = 32
 	maxFrame               = 16 << 10 // of HTTP/2, the least that its standard allows
+	headerTable            = 256      // octets of headers that are remembered, each way: a follower asks once
 	maxUnread              = 64 << 10 // octets of bodies that an HTTP/2 connection may have in flight: none is longer than maxBody
+
+	// A peer of HTTP/2 that takes nothing, or answers nothing, holds its connection no longer than this: net/http ends
+	// requests by itself, but no connection.
+	stalledWrite = 10 * time.Second
+	silence      = time.Minute // after which it is asked for a sign of life
+	signOfLife   = 15 * time.Second
 )
 
 // httpServer answers on what is handed to it.
@@ -37,8 +45,13 @@ func (p *Port) httpServer() *http.Server {
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreamsOfConnection,
 			MaxReadFrameSize:              maxFrame,
+			MaxDecoderHeaderTableSize:     headerTable,
+			MaxEncoderHeaderTableSize:     headerTable,
 			MaxReceiveBufferPerConnection: maxUnread,
 			MaxReceiveBufferPerStream:     maxUnread,
+			WriteByteTimeout:              stalledWrite,
+			SendPingTimeout:               silence,
+			PingTimeout:                   signOfLife,
 		},
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), // peers cause these
 	}
@@ -55,7 +68,11 @@ func (p *Port) who(r *http.Request) (api.Caller, error) {
 	case token != "":
 		return p.Doorkeeper.Token(remoteAddr(r), token)
 	}
-	return p.Doorkeeper.Connection(remoteAddr(r), r.TLS)
+	j, ok := r.Context().Value(judgedKey{}).(*judged)
+	if !ok {
+		j = &judged{}
+	}
+	return j.judge(p.Doorkeeper, remoteAddr(r), r.TLS)
 }
 
 // bearer is the token that a request shows, RFC 6750 section 2.1; none: it shows nothing.

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +27,9 @@ const (
 	// cryptoShare of the cores, at least one of them, computes handshakes of this port at a time: a flood here must leave
 	// key exchange its own. A client that we wait for is not counted.
 	cryptoShare = 4
+	// maxHandshake is how many octets a peer may say in a handshake; crypto/tls would keep 256 KiB of a stranger's chain. It
+	// has room for post-quantum keys and for a chain of four.
+	maxHandshake = 32 << 10
 	// firstOctets is how long a connection without TLS may take to show that it speaks HTTP; then it is greeted.
 	firstOctets    = 300 * time.Millisecond
 	refusalTimeout = time.Second // for a last word
@@ -58,6 +62,7 @@ type Options struct {
 type Port struct {
 	Options
 	tls      *tls.Config
+	greeting atomic.Pointer[tls.Config] // tls with the client authorities of the last reload
 	http     *http.Server
 	handed   *handed       // connections for http
 	crypto   chan struct{} // a place for each handshake that is computed
@@ -86,10 +91,11 @@ func NewPort(o Options) *Port {
 		log:     o.Log.With("section", "monitoring"),
 		open:    make(map[*conn]struct{}),
 	}
-	p.Resize(o.Connections)
+	p.budgets.divide(o.Connections)
 	p.tls = p.tlsConfig()
 	p.contents = newContents(Site{Metrics: o.Metrics, Table: o.Table, Health: o.Health, Stream: o.Stream, Web: o.Web}, p.who, p.log)
 	p.contents.door = &door{Doorkeeper: o.Doorkeeper, names: o.Names, metrics: p.metrics}
+	p.contents.streams = newStreams(o.Connections)
 	p.contents.commands.strict, p.contents.commands.caching = true, "no-cache, private"
 	p.http = p.httpServer()
 	return p

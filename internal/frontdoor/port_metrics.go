@@ -124,6 +124,6 @@ func (p *Port) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	counter(m.acceptErrorsTotal, m.acceptErrors.Load())
-	gauge(m.streamsOpen, p.contents.streams.Load())
+	gauge(m.streamsOpen, int64(p.contents.streams.opened()))
 	counter(m.streamsCutTotal, m.streamsCut.Load())
 }

@@ -69,12 +69,13 @@ func (b *budgets) release(p protocol) {
 	}
 }
 
-// Resize divides another number of connections. Those that are open stay so.
-func (p *Port) Resize(connections int) {
-	for i := range protocols {
-		p.budgets[i].most.Store(int64(max(1, connections*share(i)/100)))
+// divide gives each protocol its share.
+func (b *budgets) divide(connections int) {
+	for p := range protocols {
+		if p != ofNone {
+			b[p].most.Store(int64(max(1, connections*share(p)/100)))
+		}
 	}
-	p.budgets[ofNone].most.Store(0)
 }
 
 // verdict is how a connection began, or why it did not.

@@ -16,7 +16,6 @@ import (
 
 // What those who follow the stream cost: they come for long.
 const (
-	maxStreams        = 1200
 	heartbeat         = 15 * time.Second // also how late the end of a log-in is noticed
 	streamWrite       = 10 * time.Second // for items to be taken by a slow reader
 	maxKeptFrame      = 64 << 10         // octets of a buffer that is used again
@@ -37,15 +36,15 @@ func (c *contents) stream(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	if c.streams.Add(1) > maxStreams {
-		c.streams.Add(-1)
-		problem(w, api.Failf(api.Unavailable, "%d streams are open already; try again later", maxStreams))
+	leave, err := c.streams.enter(remoteAddr(r))
+	if err != nil {
+		problem(w, err)
 		return
 	}
-	if r.ProtoMajor == 1 && c.detach(w, callerOf(r), after) {
+	if r.ProtoMajor == 1 && c.detach(w, callerOf(r), after, leave) {
 		return
 	}
-	defer c.streams.Add(-1)
+	defer leave()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(c.ending, cancel)()
@@ -57,7 +56,7 @@ func (c *contents) stream(w http.ResponseWriter, r *http.Request) {
 
 // detach takes the connection from net/http, which keeps 20 KiB of buffers and a second goroutine for as long as it answers.
 // It is false if there is no connection to take.
-func (c *contents) detach(w http.ResponseWriter, who api.Caller, after uint64) bool {
+func (c *contents) detach(w http.ResponseWriter, who api.Caller, after uint64, leave func()) bool {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return false
@@ -73,7 +72,7 @@ func (c *contents) detach(w http.ResponseWriter, who api.Caller, after uint64) b
 	head.WriteString("\r\n")
 	f := &follower{contents: c, to: detached{conn}, who: who, head: head.Bytes()}
 	c.detached.Go(func() {
-		defer c.streams.Add(-1)
+		defer leave()
 		defer conn.Close()
 		defer context.AfterFunc(c.ending, func() { _ = conn.SetWriteDeadline(time.Now().Add(refusalTimeout)) })()
 		f.follow(c.ending, after)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -79,12 +80,12 @@ func streaming(t *testing.T, stream Stream, k *keeper) *pipes {
 		<-done
 		c.detached.Wait()
 		for range 1000 { // HTTP/2 ends its handlers after it has said that it is shut down
-			if c.streams.Load() == 0 {
+			if c.streams.opened() == 0 {
 				break
 			}
 			time.Sleep(time.Millisecond)
 		}
-		if n := c.streams.Load(); n != 0 {
+		if n := c.streams.opened(); n != 0 {
 			t.Errorf("%d streams are open at the end", n)
 		}
 	})
@@ -106,7 +107,7 @@ func follow(t *testing.T, l *pipes, headers string) (net.Conn, *bufio.Reader) {
 }
 
 // block is what stands before the next empty line.
-func block(t *testing.T, b *bufio.Reader) string {
+func block(t testing.TB, b *bufio.Reader) string {
 	t.Helper()
 	var all strings.Builder
 	for {
@@ -223,11 +224,15 @@ func TestSlowReadersOfTheStreamAreCut(t *testing.T) {
 
 func TestStreamsAreBounded(t *testing.T) {
 	c := newContents(Site{Metrics: answers(), Table: testTable(t), Stream: newFlow()}, nil, quiet())
-	c.streams.Store(maxStreams)
+	for i := range maxStreams {
+		if _, err := c.streams.enter(netip.AddrFrom4([4]byte{192, 0, 2, byte(i % 2)})); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w := httptest.NewRecorder()
 	c.stream(w, requestBy(t.Context(), api.Monitor, "GET", "/v1/stream", nil))
-	if w.Code != 503 || c.streams.Load() != maxStreams {
-		t.Errorf("%d, %d streams", w.Code, c.streams.Load())
+	if w.Code != 503 || c.streams.opened() != maxStreams {
+		t.Errorf("%d, %d streams", w.Code, c.streams.opened())
 	}
 	for _, wrong := range []string{"-1", "x", "18446744073709551616"} {
 		w := httptest.NewRecorder()
