@@ -185,19 +185,13 @@ func readAuthorities(path string) (*x509.CertPool, error) {
 // Admits tells whether an address may connect at all.
 func (a *Access) Admits(remote netip.Addr) bool { return a.policy.Load().admitted.Allowed(remote) }
 
-// ClientCertificates says whether TLS asks for certificates, and of which authorities. They are judged by Connection: a
-// handshake cannot say what is wrong.
+// ClientCertificates says whether TLS asks for certificates. Never of which authorities: strangers would learn their names.
+// They are judged by Connection: a handshake cannot say what is wrong.
 func (a *Access) ClientCertificates() (tls.ClientAuthType, *x509.CertPool) {
-	p := a.policy.Load()
-	if len(p.certs) == 0 {
+	if len(a.policy.Load().certs) == 0 {
 		return tls.NoClientCert, nil
 	}
-	for _, c := range p.certs {
-		if c.fingerprint != "" { // of any authority: browsers must not be told which
-			return tls.RequestClientCert, nil
-		}
-	}
-	return tls.RequestClientCert, p.clients
+	return tls.RequestClientCert, nil
 }
 
 // Connection is who has shown no more than a connection and perhaps a certificate.

@@ -126,15 +126,15 @@ func TestCertificates(t *testing.T) {
 		"address":          {of: ours, change: names(func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 9)} }), want: "certificate ip"},
 		"pinned":           {cert: pinned, want: "certificate pinned"},
 		"signed by itself": {cert: alone, want: "certificate alone"},
-		"common name":      {of: ours, why: "nobody here knows your certificate"},
-		"foreign":          {of: foreign, change: names(func(c *x509.Certificate) { c.DNSNames = []string{"alice.example"} }), why: "not of an authority in access.client-ca"},
+		"common name":      {of: ours, why: "your certificate does not count here"},
+		"foreign":          {of: foreign, change: names(func(c *x509.Certificate) { c.DNSNames = []string{"alice.example"} }), why: "your certificate does not count here"},
 		"for servers": {of: ours, change: names(func(c *x509.Certificate) {
 			c.DNSNames, c.ExtKeyUsage = []string{"alice.example"}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-		}), why: "or not for clients"},
+		}), why: "your certificate does not count here"},
 		"ended": {of: ours, change: names(func(c *x509.Certificate) {
 			c.DNSNames, c.NotBefore, c.NotAfter = []string{"alice.example"}, time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
 		}), why: "your certificate is good from"},
-		"wildcard": {of: ours, change: names(func(c *x509.Certificate) { c.DNSNames = []string{"*.example"} }), why: "nobody here knows"},
+		"wildcard": {of: ours, change: names(func(c *x509.Certificate) { c.DNSNames = []string{"*.example"} }), why: "your certificate does not count here"},
 	} {
 		if c.cert == nil {
 			c.cert, _ = c.of.issue(t, c.change)

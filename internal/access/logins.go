@@ -13,8 +13,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 )
@@ -70,8 +68,7 @@ func (p *policy) certificate(chain []*x509.Certificate, now time.Time) (api.Call
 			leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))))
 	}
 	sum := sha256.Sum256(leaf.Raw)
-	fingerprint := hex.EncodeToString(sum[:])
-	asked, trusted := false, error(nil)
+	fingerprint, untrusted := hex.EncodeToString(sum[:]), false
 	for i := range p.certs {
 		c := &p.certs[i]
 		switch {
@@ -80,31 +77,16 @@ func (p *policy) certificate(chain []*x509.Certificate, now time.Time) (api.Call
 				return c.caller(leaf.NotAfter), nil
 			}
 			continue
-		case !hasName(leaf, c.san):
+		case untrusted || !hasName(leaf, c.san):
 			continue
 		}
-		if !asked {
-			asked, trusted = true, p.trusts(sum, chain, now)
-		}
-		if trusted == nil {
+		if p.trusts(sum, chain, now) == nil {
 			return c.caller(leaf.NotAfter), nil
 		}
+		untrusted = true // for all that have a name of it
 	}
-	if asked {
-		return api.Caller{}, api.Failf(api.Unknown, "your certificate is not of an authority in access.client-ca, or not for clients: %s", told(trusted))
-	}
-	return api.Caller{}, api.Failf(api.Unknown, "nobody here knows your certificate: it needs an entry in [access.certificate], its SHA-256 is %s", fingerprint)
-}
-
-// told is an error that may cite what the stranger has sent.
-func told(err error) string {
-	const most = 200 // characters
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, fmt.Sprintf("%.*s", most, err))
+	// One text for all: what a stranger calls himself must not find out what others are called here.
+	return api.Caller{}, api.Failf(api.Unknown, "your certificate does not count here: [access.certificate] has neither a san of it with a good chain, nor its SHA-256, %s", fingerprint)
 }
 
 // trusts verifies a chain, and remembers the good ones: a program asks many times with the same.

@@ -165,3 +165,10 @@ func (s *sessions) count() int {
 	}
 	return n
 }
+
+// Leave ends the session that the caller came by; others end by themselves.
+func (a *Access) Leave(who api.Caller) {
+	a.sessions.mu.Lock()
+	defer a.sessions.mu.Unlock()
+	a.sessions.open = slices.DeleteFunc(a.sessions.open, func(s session) bool { return s.who.Login == who.Login })
+}

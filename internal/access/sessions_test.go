@@ -1,6 +1,8 @@
 package access
 
 import (
+	"crypto/x509"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,5 +86,51 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	}
 	if _, err := a.Token(far, token); err != nil {
 		t.Error(err)
+	}
+}
+
+// Who leaves ends his own session, and nobody else's.
+func TestLeave(t *testing.T) {
+	a := open(t, config.Access{})
+	root := api.Caller{Role: api.Admin, Name: "uid 0"}
+	enter := func() (string, api.Caller) {
+		once, _, err := a.Link(root, api.Monitor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := a.Redeem(far, once)
+		if err != nil {
+			t.Fatal(err)
+		}
+		who, err := a.Token(far, s.Token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Token, who
+	}
+	gone, who := enter()
+	stays, _ := enter()
+	a.Leave(root)
+	a.Leave(who)
+	if _, err := a.Token(far, gone); err == nil || a.Still(who) {
+		t.Errorf("who left is still there: %v", err)
+	}
+	if _, err := a.Token(far, stays); err != nil {
+		t.Errorf("another one was sent away: %v", err)
+	}
+}
+
+// Two certificates of which one bears a name that is known here get the same answer.
+func TestNamesCannotBeGuessed(t *testing.T) {
+	ours := newAuthority(t)
+	a := open(t, config.Access{ClientCA: ours.file(t), Certificates: map[string]config.CertificateLogin{"x": {SAN: "alice.example", Role: "monitor"}}})
+	var texts []string
+	for _, name := range []string{"alice.example", "mallory.example"} {
+		c, _ := (&authority{}).issue(t, func(c *x509.Certificate) { c.DNSNames = []string{name} })
+		_, err := a.Connection(far, shown(c))
+		texts = append(texts, strings.ReplaceAll(err.Error(), fingerprint(c), ""))
+	}
+	if texts[0] != texts[1] {
+		t.Errorf("%q", texts)
 	}
 }
