@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -31,7 +32,13 @@ func (b *beginning) files(now time.Time) ([]newFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	server, err := ca.Issue(certs.ForServer, b.Names, now)
+	names := b.Names
+	for _, local := range []string{"localhost", "127.0.0.1", "::1"} { // where the services port listens unless told otherwise
+		if !slices.Contains(names, local) {
+			names = append(names[:len(names):len(names)], local)
+		}
+	}
+	server, err := ca.Issue(certs.ForServer, names, now)
 	if err != nil {
 		return nil, err
 	}
@@ -43,11 +50,10 @@ func (b *beginning) files(now time.Time) ([]newFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := strings.Join(b.Names, ", ")
 	return []newFile{
 		{name: "ca.pem", what: "the private CA's certificate, for 10 years: clients trust this", mode: 0o644, data: root.Certificate},
 		{name: "ca.key", what: "its key", mode: 0o600, data: root.Key},
-		{name: "server.pem", what: "the server's certificate, for 397 days: " + names, mode: 0o644, data: server.Certificate},
+		{name: "server.pem", what: "the server's certificate, for 397 days: " + strings.Join(names, ", "), mode: 0o644, data: server.Certificate},
 		{name: "server.key", what: "its key", mode: 0o600, data: server.Key, daemons: true},
 		{name: "operator.pem", what: "a client certificate, for 397 days: logs in to the services port as operator", mode: 0o644, data: operator.Certificate},
 		{name: "operator.key", what: "its key", mode: 0o600, data: operator.Key},

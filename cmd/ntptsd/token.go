@@ -113,6 +113,9 @@ func quoted(words []string) string {
 // writeEntry never overwrites: another token may be in use under that name. Everybody may read the file, as the configuration:
 // the account that the daemon runs as must, and the hash of 32 random octets helps nobody.
 func writeEntry(path, name string, entry []byte) (file string, err error) {
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%w: --config names the configuration that the token is for", err)
+	}
 	dir := strings.TrimSuffix(path, ".toml") + ".d"
 	file = filepath.Join(dir, "token-"+name+".toml")
 	switch _, err := os.Lstat(file); {

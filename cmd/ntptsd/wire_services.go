@@ -145,8 +145,9 @@ func (s *services) pages() (all []string) {
 	for _, l := range s.set.Monitoring {
 		at := l.Addr().(*net.TCPAddr).AddrPort()
 		for _, host := range hosts(at.Addr(), s.files.ServicesNames()) {
-			if len(all) < maxPages {
-				all = append(all, fmt.Sprintf("https://%s/", net.JoinHostPort(host, strconv.Itoa(int(at.Port())))))
+			page := fmt.Sprintf("https://%s/", net.JoinHostPort(host, strconv.Itoa(int(at.Port()))))
+			if len(all) < maxPages && !slices.Contains(all, page) {
+				all = append(all, page)
 			}
 		}
 	}

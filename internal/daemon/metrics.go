@@ -9,6 +9,7 @@ import (
 
 type metrics struct {
 	done, refused atomic.Uint64
+	why           atomic.Pointer[string] // the last one was refused
 
 	reloads    *prometheus.CounterVec
 	successful prometheus.Gauge
@@ -38,9 +39,11 @@ func newMetrics() *metrics {
 	return m
 }
 
-func (m *metrics) reloaded(ok bool) {
+func (m *metrics) reloaded(err error) {
 	result, value, count := "failure", 0.0, &m.refused
-	if ok {
+	if err != nil {
+		m.why.Store(new(err.Error()))
+	} else {
 		result, value, count = "success", 1, &m.done
 	}
 	count.Add(1)
@@ -49,9 +52,12 @@ func (m *metrics) reloaded(ok bool) {
 	m.last.Set(now())
 }
 
-// Reloads counts the reloads since the start.
-func (d *Daemon) Reloads() (done, refused uint64) {
-	return d.metrics.done.Load(), d.metrics.refused.Load()
+// Reloads counts the reloads since the start, and tells why the last one that was refused was.
+func (d *Daemon) Reloads() (done, refused uint64, why string) {
+	if text := d.metrics.why.Load(); text != nil {
+		why = *text
+	}
+	return d.metrics.done.Load(), d.metrics.refused.Load(), why
 }
 
 func now() float64 { return float64(time.Now().UnixMilli()) / 1000 }

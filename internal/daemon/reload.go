@@ -22,7 +22,7 @@ func (d *Daemon) ReloadFrom(load func() (*config.Config, error)) error {
 	if err == nil {
 		err = d.take(cfg)
 	}
-	d.metrics.reloaded(err == nil)
+	d.metrics.reloaded(err)
 	if err == nil {
 		d.log.Info("configuration reloaded")
 	}

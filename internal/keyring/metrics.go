@@ -4,7 +4,7 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // metrics are what Prometheus sees of a ring. The gauges follow at the end of each look.
 type metrics struct {
-	keys, last, next                 prometheus.Gauge
+	keys, last, next, every          prometheus.Gauge
 	held, full, unsaved, unpublished prometheus.Gauge
 	unproved, refusing, stopped      prometheus.Gauge
 	rotations, proofs                *prometheus.CounterVec
@@ -22,6 +22,7 @@ func newMetrics(ring string) *metrics {
 		keys:        gauge("ntptsd_keyring_keys", "Cookie keys that are accepted, the next one included."),
 		last:        gauge("ntptsd_keyring_last_rotation_timestamp_seconds", "When the current cookie key began to mint."),
 		next:        gauge("ntptsd_keyring_next_rotation_timestamp_seconds", "When the next cookie key may begin to mint; 0 if the neighbour rotates, or if something keeps the keys from rotating."),
+		every:       gauge("ntptsd_keyring_rotate_every_seconds", "How long a cookie key is to mint; 0 if the neighbour rotates."),
 		held:        gauge("ntptsd_keyring_clock_held", "1 while nothing rotates because the clock is not synchronised."),
 		full:        gauge("ntptsd_keyring_promises_held", "1 while nothing rotates because every key is still promised."),
 		unsaved:     gauge("ntptsd_keyring_save_failing", "1 while the key record cannot be saved."),
@@ -45,7 +46,7 @@ func newMetrics(ring string) *metrics {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.keys, m.last, m.next, m.held, m.full, m.unsaved, m.unpublished, m.unproved,
+	return []prometheus.Collector{m.keys, m.last, m.next, m.every, m.held, m.full, m.unsaved, m.unpublished, m.unproved,
 		m.refusing, m.stopped, m.rotations, m.proofs}
 }
 
@@ -75,6 +76,10 @@ func (r *Ring) observe() {
 	if set != nil {
 		m.keys.Set(float64(len(set.keys)))
 		m.last.Set(float64(set.current().mintFrom.UnixMilli()) / 1e3)
+	}
+	m.every.Set(0)
+	if p := r.policy.Load(); !p.follow {
+		m.every.Set(p.interval.Seconds())
 	}
 	m.next.Set(0)
 	if at := r.nextRotation(); at != nil {

@@ -193,7 +193,7 @@ func (s *session) attempt(ctx context.Context, c cmdmon.Command, body cmdmon.Bod
 		return reply, err
 	}
 	if _, err := s.Write(q.AppendTo(nil)); err != nil {
-		return reply, err
+		return reply, bare(err)
 	}
 	room := make([]byte, cmdmon.MaxReply+1)
 	err = receive(s, room, func(b []byte) error {

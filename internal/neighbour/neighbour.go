@@ -58,7 +58,7 @@ func receive(conn net.Conn, room []byte, accept func(b []byte) error) error {
 	for range maxForeign {
 		n, err := conn.Read(room)
 		if err != nil {
-			return err
+			return bare(err)
 		}
 		if err := accept(room[:n]); !errors.Is(err, errForeign) {
 			return err
@@ -78,6 +78,15 @@ func until(ctx context.Context, conn net.Conn, limit time.Duration) error {
 
 // tooLate tells whether a daemon did not answer in time.
 func tooLate(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// bare is the cause without the addresses that package net adds: ours are new for each question, and the reader is told which
+// daemon it was.
+func bare(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
+		return op.Err
+	}
+	return err
+}
 
 // duration is s, as far as a Duration goes: a daemon may say anything.
 func duration(s float64) time.Duration {

@@ -122,7 +122,7 @@ func (c *control) attempt(ctx context.Context, q mode6.Request, limit time.Durat
 	}
 	c.answer.Expect(q, nil)
 	if _, err := c.Write(b); err != nil {
-		return nil, err
+		return nil, bare(err)
 	}
 	err = receive(c, c.room[:], func(b []byte) error {
 		whole, err := c.answer.Add(b)

@@ -16,7 +16,8 @@ func TestHangingChronyIsTold(t *testing.T) {
 	silent := func(_, _ []byte) [][]byte { return nil }
 	r.instead.Store(&silent)
 	c := r.client()
-	if _, err := c.Tracking(t.Context()); err == nil || !strings.Contains(err.Error(), "it hangs, or is stopped") || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := c.Tracking(t.Context()); err == nil || !strings.Contains(err.Error(), "it hangs, or is stopped") || !errors.Is(err, os.ErrDeadlineExceeded) ||
+		strings.Contains(err.Error(), "ntptsd.") { // the name of our own socket is another one each time
 		t.Errorf("%v", err)
 	}
 }

@@ -173,19 +173,34 @@ func (s *Set) Prepare(cfg *config.Config) (commit func(), err error) {
 	if path != s.controlPath {
 		refusals = append(refusals, fmt.Errorf("management.socket changed from %q to %q: restart ntptsd to change it", s.controlPath, path))
 	}
-	switch was, is := s.monitoring, cfg.Monitoring; {
-	case (was == nil) != (is == nil):
-		refusals = append(refusals, errors.New("the section [monitoring] came or went: restart ntptsd to open or close the services port"))
-	case was == nil:
-	case !slices.Equal(was.Listen, is.Listen):
-		refusals = append(refusals, fmt.Errorf("monitoring.listen changed from %v to %v: restart ntptsd to change it", was.Listen, is.Listen))
-	case !slices.Equal(was.PlainListen, is.PlainListen):
-		refusals = append(refusals, fmt.Errorf("monitoring.plain-listen changed from %v to %v: restart ntptsd to change it", was.PlainListen, is.PlainListen))
-	case was.HelloTimeout != is.HelloTimeout || was.MaxConnections != is.MaxConnections || was.MaxConnectionsPerPrefix != is.MaxConnectionsPerPrefix:
-		refusals = append(refusals, errors.New("monitoring.hello-timeout or one of monitoring.max-connections* changed: restart ntptsd to change it"))
-	}
+	refusals = append(refusals, monitoringChanges(s.monitoring, cfg.Monitoring)...)
 	if err := errors.Join(refusals...); err != nil {
 		return nil, err
 	}
 	return func() {}, nil
+}
+
+// monitoringChanges are what the open sockets of the services port cannot follow.
+func monitoringChanges(was, is *config.Monitoring) (refusals []error) {
+	if was == nil || is == nil {
+		if was != is {
+			refusals = append(refusals, errors.New("the section [monitoring] came or went: restart ntptsd to open or close the services port"))
+		}
+		return refusals
+	}
+	for _, k := range []struct {
+		key      string
+		old, new any
+	}{
+		{"listen", was.Listen, is.Listen},
+		{"plain-listen", was.PlainListen, is.PlainListen},
+		{"hello-timeout", was.HelloTimeout, is.HelloTimeout},
+		{"max-connections", was.MaxConnections, is.MaxConnections},
+		{"max-connections-per-prefix", was.MaxConnectionsPerPrefix, is.MaxConnectionsPerPrefix},
+	} {
+		if fmt.Sprint(k.old) != fmt.Sprint(k.new) {
+			refusals = append(refusals, fmt.Errorf("monitoring.%s changed from %v to %v: restart ntptsd to change it", k.key, k.old, k.new))
+		}
+	}
+	return refusals
 }

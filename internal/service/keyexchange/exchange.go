@@ -108,7 +108,7 @@ func (s *Server) serve(e *exchange) (Verdict, error) {
 	if _, err := conn.Write(a.response); err != nil {
 		return Gone, err
 	}
-	s.answered(e, a)
+	s.metrics.answered(a)
 	e.hangUp(conn)
 	return a.verdict, err
 }

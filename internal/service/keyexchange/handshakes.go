@@ -2,6 +2,7 @@ package keyexchange
 
 import (
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/ntptsd/ntptsd/internal/api"
@@ -48,15 +49,12 @@ func (s *Server) Refused() (n uint64) {
 	return n
 }
 
-// Visitors remember which networks make most key exchanges; nil without the section [keyexchange].
+// Visitors remember which networks make most key exchanges, refused ones included; nil without the section [keyexchange].
 func (s *Server) Visitors() *visitors.Table { return s.visitors }
 
-// answered counts a response that is on the wire. A few thousand in a second have cookies, so one lock does for their networks.
-func (s *Server) answered(e *exchange, a answer) {
-	s.metrics.answered(a)
-	if a.verdict == Served {
-		s.visitors.Begin()
-		defer s.visitors.End()
-		s.visitors.Add(e.from, visitors.NTS)
-	}
+// remember counts a connection for its network. One lock does: the kernel gives us fewer connections than that can take.
+func (s *Server) remember(from netip.Addr, v Verdict) {
+	s.visitors.Begin()
+	defer s.visitors.End()
+	s.visitors.Add(from, v.kind())
 }

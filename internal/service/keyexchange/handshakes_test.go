@@ -5,10 +5,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
@@ -62,15 +66,73 @@ func counted(all []api.Count, name string) (uint64, bool) {
 	return 0, false
 }
 
-// Who got cookies is remembered; who was refused, or got an error, is not.
-func TestNetworksThatGotCookiesAreRemembered(t *testing.T) {
-	f := start(t, defaults(), loopback(t))
-	f.ask(f.dial(), f.clientConfig())
-	f.exchange(f.dial(), badRequest)
-	f.stop(map[Verdict]int{Served: 1, BadRequest: 1})
-	n := visitors.Top(10, nil, f.Visitors())
-	if len(n.Networks) != 1 || n.Networks[0].Prefix != "127.0.0.0/24" || n.Networks[0].KeyExchanges != 1 || n.KeyExchanges != 1 {
-		t.Errorf("%+v", n)
+// TestNetworksAreRemembered: who gets cookies, who fails, and who floods and never gets that far.
+func TestNetworksAreRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg, l := defaults(), newPipes()
+		cfg.KeyExchange.RateLimit = &config.RateLimit{Interval: config.Duration(time.Hour), Burst: 100}
+		cfg.KeyExchange.Deny = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+		f := start(t, cfg, l)
+		f.ask(l.dial("192.0.2.1"), f.clientConfig())
+		f.exchange(l.dial("192.0.2.2"), badRequest)
+		for range 120 { // 64 stay and say nothing, 56 are too many at once
+			defer l.dial("198.51.100.1").Close()
+		}
+		time.Sleep(time.Minute)
+		for range 40 { // 36 of the hour's hundred are left
+			defer l.dial("198.51.100.1").Close()
+		}
+		l.dial("203.0.113.1").Close()
+		synctest.Wait()
+		f.stop(map[Verdict]int{Served: 1, BadRequest: 1, HelloTimeout: 64 + 36, NetworkFull: 120 - 64, RateLimited: 4, Denied: 1})
+		n := visitors.Top(10, nil, f.Visitors())
+		for i := range n.Networks {
+			n.Networks[i].FirstSeen, n.Networks[i].LastSeen = time.Time{}, time.Time{}
+		}
+		if want := []api.Network{
+			{Prefix: "198.51.100.0/24", RateLimited: 120 - 64 + 4, FailedKeyExchanges: 64 + 36},
+			{Prefix: "192.0.2.0/24", KeyExchanges: 1, FailedKeyExchanges: 1},
+			{Prefix: "203.0.113.0/24", FailedKeyExchanges: 1},
+		}; !slices.Equal(n.Networks, want) || n.KeyExchanges != 1 {
+			t.Errorf("%+v, want %+v", n, want)
+		}
+	})
+}
+
+// closed is a connection of somebody who comes too often, and costs no more than it must.
+type closed struct {
+	net.Conn
+	from *net.TCPAddr
+}
+
+func (c closed) RemoteAddr() net.Addr { return c.from }
+func (closed) Close() error           { return nil }
+
+func floodedServer(t testing.TB) (*Server, closed) {
+	cfg := defaults()
+	cfg.KeyExchange.RateLimit = &config.RateLimit{Interval: config.Duration(time.Hour), Burst: 1}
+	s, err := New(cfg, nil, ring{}, &certificates{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := closed{from: &net.TCPAddr{IP: net.IPv4(198, 51, 100, 1), Port: 40000}}
+	s.admit(c) // the only one
+	return s, c
+}
+
+func TestAFloodAllocatesNothingToBeRemembered(t *testing.T) {
+	s, c := floodedServer(t)
+	from := remote(c)
+	if n := testing.AllocsPerRun(1000, func() { s.count(from, RateLimited, nil) }); n != 0 {
+		t.Errorf("%v allocations to count a refusal", n)
+	}
+}
+
+func BenchmarkRefuse(b *testing.B) {
+	s, c := floodedServer(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.take(c, nil)
 	}
 }
 

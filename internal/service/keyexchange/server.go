@@ -190,6 +190,7 @@ func (s *Server) handle(e *exchange) {
 // count is the one place where a connection gets its verdict. Peers can make it log, so it logs for debugging only.
 func (s *Server) count(from netip.Addr, v Verdict, err error) {
 	s.metrics.connections[v].Add(1)
+	s.remember(from, v)
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
 		s.log.Debug("connection ended", "from", from, "verdict", v.String(), "error", err)
 	}

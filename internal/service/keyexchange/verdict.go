@@ -1,6 +1,7 @@
 package keyexchange
 
 import (
+	"github.com/ntptsd/ntptsd/internal/visitors"
 	"github.com/ntptsd/ntptsd/protocol/ntske"
 )
 
@@ -46,6 +47,17 @@ var verdictNames = [verdicts]string{
 
 // String is the value of the metric's label.
 func (v Verdict) String() string { return verdictNames[v] }
+
+// kind is what a network is remembered for.
+func (v Verdict) kind() visitors.Kind {
+	switch v {
+	case Served:
+		return visitors.NTS
+	case Full, NetworkFull, RateLimited:
+		return visitors.RateLimited
+	}
+	return visitors.Plain
+}
 
 // verdictOf maps the error of a request that was read.
 func verdictOf(code ntske.ErrorCode) Verdict {

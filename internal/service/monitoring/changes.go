@@ -34,7 +34,7 @@ func changes(before, now moment) []api.Event {
 	d := &diary{at: now.at}
 	d.clock(before.status, now.status)
 	d.fit(before.fit, now.fit)
-	if was, is := selected(before.sources), selected(now.sources); is != was && len(now.sources) > 0 && len(before.sources) > 0 {
+	if was, is := before.selected, now.selected; is != was {
 		d.write(api.EventSource, api.Info, "the selected source is %s now, before it was %s", cmp.Or(is, "none"), cmp.Or(was, "none"))
 	}
 	d.rings(before.status.Rings, now.status.Rings)
@@ -45,7 +45,7 @@ func changes(before, now moment) []api.Event {
 		d.write(api.EventReload, api.Info, "the configuration was reloaded")
 	}
 	if now.refused > before.refused {
-		d.write(api.EventReload, api.Warning, "a reload was refused: the configuration from before goes on; ntptsd check tells what is wrong")
+		d.write(api.EventReload, api.Warning, "a reload was refused, the configuration from before goes on: %s", now.why)
 	}
 	return d.events
 }

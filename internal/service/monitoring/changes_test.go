@@ -20,6 +20,7 @@ func well() moment {
 			Targets:   []api.Target{{ID: "a", Fit: true}},
 		},
 		fit:          api.Fit{Fit: true},
+		selected:     "x",
 		sources:      []api.Source{{Name: "x", Selection: api.SelectionSelected}, {Name: "y", Selection: "combined"}},
 		certificates: []api.Certificate{{File: "c.pem", Fingerprint: "11", NotAfter: time.Unix(1_800_000_000, 0)}},
 	}
@@ -40,9 +41,9 @@ func TestChanges(t *testing.T) {
 			[]string{"neighbour chrony does not answer: it hangs"}, []string{"neighbour chrony answers again"}},
 		"fit": {func(m *moment) { m.fit = api.Fit{Reasons: []string{"too far off"}} },
 			[]string{"fit this host is not fit to serve time: too far off"}, []string{"fit this host is fit"}},
-		"source": {func(m *moment) { m.sources = []api.Source{{Name: "x"}, {Name: "y", Selection: api.SelectionSelected}} },
+		"source": {func(m *moment) { m.selected = "y" },
 			[]string{"source the selected source is y now, before it was x"}, []string{"source the selected source is x now, before it was y"}},
-		"no source selected": {func(m *moment) { m.sources = []api.Source{{Name: "x"}} },
+		"no source selected": {func(m *moment) { m.selected = "" },
 			[]string{"source the selected source is none now"}, []string{"source the selected source is x now, before it was none"}},
 		"sources not known for a while": {func(m *moment) { m.sources = nil }, nil, nil},
 		"rotation": {func(m *moment) {
@@ -65,7 +66,7 @@ func TestChanges(t *testing.T) {
 			m.certificates = []api.Certificate{{File: "c.pem", Fingerprint: "11", Problem: "the key does not fit"}}
 		}, []string{"certificate certificate c.pem: the key does not fit"}, nil},
 		"reload":         {func(m *moment) { m.reloads++ }, []string{"reload the configuration was reloaded"}, nil},
-		"refused reload": {func(m *moment) { m.refused++ }, []string{"reload a reload was refused"}, nil},
+		"refused reload": {func(m *moment) { m.refused++; m.why = "port 123" }, []string{"reload a reload was refused, the configuration from before goes on: port 123"}, nil},
 	} {
 		before, now := well(), well()
 		c.change(&now)
@@ -73,6 +74,36 @@ func TestChanges(t *testing.T) {
 		expect(t, name+", and back", changes(now, before), c.back)
 		expect(t, name+", which stays", changes(now, now), nil)
 	}
+}
+
+// Sources that are not known for a while are not another source; one that is another afterwards is told.
+func TestSelectedIsRemembered(t *testing.T) {
+	w := &world{name: "chrony"}
+	s := w.service()
+	look := func(before moment, sources ...api.Source) moment {
+		s.sources.Store(&observed{sources, time.Now()})
+		return s.look(before)
+	}
+	first := look(moment{}, api.Source{Name: "x", Selection: api.SelectionSelected})
+	lost := look(first)
+	back := look(lost, api.Source{Name: "y", Selection: api.SelectionSelected})
+	none := look(back, api.Source{Name: "y"})
+	for i, c := range []struct {
+		before, now moment
+		want        []string
+	}{{first, lost, nil}, {lost, back, []string{"source the selected source is y now, before it was x"}}, {back, none, []string{"source the selected source is none now, before it was y"}}} {
+		expect(t, fmt.Sprint("step ", i), changes(c.before, c.now), c.want)
+	}
+}
+
+// What is wrong when ntptsd starts is told, too.
+func TestWrongFromTheStart(t *testing.T) {
+	m := well()
+	expect(t, "well", changes(m.asIfWell(), m), nil)
+	m.status.Clock.Synchronised, m.fit = false, api.Fit{Reasons: []string{"so"}}
+	m.certificates[0].Problem = "expired"
+	m.status.Targets[0].Fit = false // it was not probed yet
+	expect(t, "wrong", changes(m.asIfWell(), m), []string{"clock the clock is not synchronised", "fit this host is not fit to serve time: so", "certificate certificate c.pem: expired"})
 }
 
 func expect(t *testing.T, name string, got []api.Event, want []string) {

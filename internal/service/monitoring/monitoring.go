@@ -56,8 +56,10 @@ type TimeServer interface {
 // Certificates are those that TLS services show. Safe for concurrent use.
 type Certificates interface{ View() []api.Certificate }
 
-// Reloads counts the reloads of the configuration. Safe for concurrent use.
-type Reloads interface{ Reloads() (done, refused uint64) }
+// Reloads counts the reloads of the configuration, and tells why the last refused one was. Safe for concurrent use.
+type Reloads interface {
+	Reloads() (done, refused uint64, why string)
+}
 
 // Limit is one that may refuse clients.
 type Limit struct {

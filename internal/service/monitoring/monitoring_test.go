@@ -35,17 +35,17 @@ type world struct {
 	said         string
 }
 
-func (w *world) Tracking() api.Tracking          { return w.tracking }
-func (w *world) Problem() string                 { return w.problem }
-func (w *world) Why() string                     { return w.why }
-func (w *world) Name() string                    { return w.name }
-func (w *world) Via() string                     { return "udp" }
-func (w *world) Lacking() bool                   { return w.lacking }
-func (w *world) Targets() []api.Target           { return w.targets }
-func (w *world) Handshakes() api.Handshakes      { return api.Handshakes{Cookies: 8} }
-func (w *world) Cookies() []api.Count            { return []api.Count{{Name: "current", Count: 3}} }
-func (w *world) Answered() uint64                { return 7 }
-func (w *world) Reloads() (done, refused uint64) { return 0, 0 }
+func (w *world) Tracking() api.Tracking                      { return w.tracking }
+func (w *world) Problem() string                             { return w.problem }
+func (w *world) Why() string                                 { return w.why }
+func (w *world) Name() string                                { return w.name }
+func (w *world) Via() string                                 { return "udp" }
+func (w *world) Lacking() bool                               { return w.lacking }
+func (w *world) Targets() []api.Target                       { return w.targets }
+func (w *world) Handshakes() api.Handshakes                  { return api.Handshakes{Cookies: 8} }
+func (w *world) Cookies() []api.Count                        { return []api.Count{{Name: "current", Count: 3}} }
+func (w *world) Answered() uint64                            { return 7 }
+func (w *world) Reloads() (done, refused uint64, why string) { return 0, 0, "" }
 
 func (w *world) Sources(context.Context) ([]api.Source, error) { return w.sources, w.err }
 

@@ -2,6 +2,7 @@ package monitoring
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,6 +68,9 @@ func (s *Service) follow(ctx context.Context) {
 	defer ticker.Stop()
 	before := s.look(moment{})
 	s.journal.Add(api.Event{At: before.at, Kind: api.EventStarted, Severity: api.Info, Text: "ntptsd " + s.Version + " started"})
+	for _, e := range changes(before.asIfWell(), before) { // what is wrong at the start is an event, too
+		s.journal.Add(e)
+	}
 	var shown time.Time
 	for {
 		now := s.look(before)
@@ -102,6 +106,8 @@ type moment struct {
 	limits       []refusing
 	reloads      uint64
 	refused      uint64 // reloads
+	why          string // the last one of them
+	selected     string // source, as far as the sources were known lately
 }
 
 // look also remembers from the look before what lasts.
@@ -124,7 +130,10 @@ func (s *Service) look(before moment) moment {
 		}
 		m.limits = append(m.limits, r.next(l.Count(), m.at))
 	}
-	m.reloads, m.refused = s.Reloads.Reloads()
+	m.reloads, m.refused, m.why = s.Reloads.Reloads()
+	if m.selected = selected(m.sources); len(m.sources) == 0 { // not known just now
+		m.selected = before.selected
+	}
 	return m
 }
 
@@ -132,4 +141,21 @@ func (s *Service) look(before moment) moment {
 func (m moment) sample() api.Sample {
 	return api.Sample{At: m.at.UTC(), Fit: m.fit, Status: m.status, Sources: m.sources, Handshakes: m.handshakes,
 		Cookies: api.Cookies{Ages: m.cookies}, TimeRequests: m.answered, Certificates: m.certificates}
+}
+
+// asIfWell is the moment as it should have been: at the start nothing is known of before. Targets are left out, which were not
+// looked at yet.
+func (m moment) asIfWell() moment {
+	m.status.Clock.Synchronised, m.status.Clock.Leap = true, api.LeapNone
+	m.status.Neighbour.Problem = ""
+	m.status.Rings = slices.Clone(m.status.Rings)
+	for i := range m.status.Rings {
+		m.status.Rings[i].Problem = ""
+	}
+	m.certificates = slices.Clone(m.certificates)
+	for i := range m.certificates {
+		m.certificates[i].Problem = ""
+	}
+	m.fit = api.Fit{Fit: true}
+	return m
 }
