@@ -13,24 +13,26 @@ type Networks struct {
 	Known     float64 `json:"known"`
 	New       float64 `json:"new"`       // of them those that came today and not yesterday: days of 24 h since ntptsd started
 	Returning float64 `json:"returning"` // of them those that came on both days
-	// Intervals count requests by the seconds since the last one of the same network, about: each name is a power of two.
+	// Intervals count requests by the seconds since the last one of the same network, about: each name is a power of two. An
+	// estimate where several workers share the requests of a network.
 	Intervals []Count   `json:"intervals"`
 	Networks  []Network `json:"networks"` // the busiest first
 }
 
 // Network is one of them.
 type Network struct {
-	Prefix            string    `json:"prefix"`
-	Requests          uint64    `json:"requests"`           // for time
-	UncountedRequests uint64    `json:"uncounted_requests"` // at most so many more, before the network was remembered
-	NTSRequests       uint64    `json:"nts_requests"`       // of the requests those with NTS, NAKs included
-	NAKs              uint64    `json:"naks"`               // answered that the cookie is of no use
-	RateLimited       uint64    `json:"rate_limited"`
-	KeyExchanges      uint64    `json:"key_exchanges"`
-	FirstSeen         time.Time `json:"first_seen"`
-	LastSeen          time.Time `json:"last_seen"`
-	IntervalSeconds   *float64  `json:"interval_seconds"`  // between its requests, about the median; null while it sent but one
-	RekeysEveryPoll   bool      `json:"rekeys_every_poll"` // about as many key exchanges as NTS requests: its cookies do not last
+	Prefix             string    `json:"prefix"`
+	Requests           uint64    `json:"requests"`             // for time
+	UncountedRequests  uint64    `json:"uncounted_requests"`   // at most so many more, before the network was remembered
+	NTSRequests        uint64    `json:"nts_requests"`         // of the requests those with NTS, NAKs included
+	NAKs               uint64    `json:"naks"`                 // answered that the cookie is of no use
+	RateLimited        uint64    `json:"rate_limited"`         // requests and key exchanges in excess of a limit
+	KeyExchanges       uint64    `json:"key_exchanges"`        // that were served
+	FailedKeyExchanges uint64    `json:"failed_key_exchanges"` // that ended without cookies, and not by a limit
+	FirstSeen          time.Time `json:"first_seen"`
+	LastSeen           time.Time `json:"last_seen"`
+	IntervalSeconds    *float64  `json:"interval_seconds"`  // between its requests for time, on average; null while it sent but one
+	RekeysEveryPoll    bool      `json:"rekeys_every_poll"` // about as many key exchanges as NTS requests: its cookies do not last
 }
 
 // Handshakes are the key exchanges since the start.

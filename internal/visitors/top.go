@@ -34,7 +34,7 @@ func Top(limit int, times []*Table, exchanges *Table) api.Networks {
 	if exchanges != nil {
 		exchanges.walk(func(r *record) {
 			a := m.amounts[r.network]
-			a.exchanges += r.entry.requests()
+			a.exchanges += r.entry.requests() // refused ones, too: who floods us asks most
 			m.amounts[r.network] = a
 		})
 	}
@@ -69,7 +69,7 @@ func (a amount) all() uint64 { return a.requests[0] + a.requests[1] + a.exchange
 // sum is all that is known of one network.
 type sum struct {
 	api.Network
-	intervals [buckets]uint64
+	since, last time.Duration // from now, of the first and the last request for time that is counted
 }
 
 // choose takes those that asked most; of equals always the same.
@@ -91,20 +91,22 @@ func (m *merge) choose(limit int) {
 // addTime adds what one table knows.
 func (m *merge) addTime(t *Table, r *record) {
 	counted := r.entry.requests()
-	s := m.chosen[r.network]
 	shorter := halvings(counted, m.amounts[r.network].requests[r.window])
 	for i, n := range r.entry.intervals {
 		if i > 0 {
 			i = max(i-shorter, 0)
 		}
 		m.intervals[i] += uint64(n)
-		if s != nil {
-			s.intervals[i] += uint64(n)
-		}
 	}
+	s := m.chosen[r.network]
 	if s == nil {
 		return
 	}
+	since, last := m.from(t, r.entry.since), m.from(t, r.entry.last)
+	if s.Requests == 0 {
+		s.since, s.last = since, last
+	}
+	s.since, s.last = min(s.since, since), max(s.last, last)
 	s.Requests += counted
 	s.NTSRequests += r.entry.kinds[NTS] + r.entry.kinds[NAK]
 	s.NAKs += r.entry.kinds[NAK]
@@ -112,8 +114,8 @@ func (m *merge) addTime(t *Table, r *record) {
 	m.seen(t, s, r)
 }
 
-// halvings is by how many buckets the intervals of a table are too long: where several writers share the requests of a
-// network, each sees longer ones, as its share is smaller.
+// halvings is by how many buckets the intervals of a table are too long, on average: where several writers share the requests
+// of a network, each sees longer ones, as its share is smaller.
 func halvings(counted, all uint64) int {
 	if counted == 0 || all <= counted { // all is older than counted, and may be less
 		return 0
@@ -123,7 +125,9 @@ func halvings(counted, all uint64) int {
 
 func (m *merge) addExchanges(t *Table, r *record) {
 	if s := m.chosen[r.network]; s != nil {
-		s.KeyExchanges += r.entry.requests()
+		s.KeyExchanges += r.entry.kinds[NTS]
+		s.RateLimited += r.entry.kinds[RateLimited]
+		s.FailedKeyExchanges += r.entry.kinds[Plain]
 		m.seen(t, s, r)
 	}
 }
@@ -140,7 +144,12 @@ func (m *merge) seen(t *Table, s *sum, r *record) {
 }
 
 func (m *merge) wall(t *Table, ticks uint32) time.Time {
-	return m.now.Add(min(t.start.Add(time.Duration(ticks)*tick).Sub(m.now), 0)).UTC().Truncate(time.Second)
+	return m.now.Add(m.from(t, ticks)).UTC().Truncate(time.Second)
+}
+
+// from is where ticks of a table are from now: at zero, or below.
+func (m *merge) from(t *Table, ticks uint32) time.Duration {
+	return min(t.start.Add(time.Duration(ticks)*tick).Sub(m.now), 0)
 }
 
 // bound adds how many requests of the chosen ones a table may have missed, before they had their place in it.
@@ -166,9 +175,7 @@ func (m *merge) result(times []*Table, exchanges *Table) api.Networks {
 	}
 	if exchanges != nil {
 		totals, _, since := exchanges.totals()
-		for _, n := range totals {
-			out.KeyExchanges += n
-		}
+		out.KeyExchanges = totals[NTS]
 		out.Since = earlier(out.Since, m.wall(exchanges, since))
 	}
 	if out.Requests > 0 {
@@ -197,7 +204,9 @@ func earlier(a, b time.Time) time.Time {
 // network draws the conclusions.
 func (s *sum) network() api.Network {
 	n := s.Network
-	n.IntervalSeconds = median(&s.intervals)
+	if n.Requests > 1 {
+		n.IntervalSeconds = new((s.last - s.since).Seconds() / float64(n.Requests-1))
+	}
 	n.RekeysEveryPoll = n.KeyExchanges >= fewExchanges &&
 		n.NTSRequests > 0 && // else its time server is another one
 		n.KeyExchanges*pollsPerExchange >= n.NTSRequests+n.UncountedRequests
@@ -210,20 +219,6 @@ func seconds(bucket int) float64 {
 		return 0
 	}
 	return float64(uint64(1) << (bucket - 1))
-}
-
-// median is nil when there is no interval.
-func median(v *[buckets]uint64) *float64 {
-	var all, below uint64
-	for _, n := range v {
-		all += n
-	}
-	for i, n := range v {
-		if below += n; n > 0 && 2*below >= all {
-			return new(seconds(i))
-		}
-	}
-	return nil
 }
 
 // population estimates how many networks there were in both windows, how many of them in the later one only, and how many

@@ -18,7 +18,7 @@ import (
 type Kind uint8
 
 const (
-	Plain       Kind = iota // whatever is none of the others
+	Plain       Kind = iota // whatever is none of the others; in a table of key exchanges, one that ended without cookies
 	NTS                     // answered authenticated; in a table of key exchanges, one that was served
 	NAK                     // had a cookie, which was of no use
 	RateLimited             // in excess of a limit
@@ -122,7 +122,7 @@ func (t *Table) admit(n network, hash uint64, k Kind) {
 	}
 	e := &p.entries[s][least]
 	p.forgotten.add(&e.intervals)
-	*e = entry{first: t.now, last: t.now}
+	*e = entry{first: t.now, since: t.now, last: t.now}
 	e.kinds[k] = 1
 	set.networks[least] = n
 	set.requests[least]++
@@ -162,10 +162,12 @@ func (s *set) least() uint64 {
 
 // entry is what belongs to a network since it got its place.
 type entry struct {
-	kinds       [kinds]uint64
-	first, last uint32 // ticks
-	intervals   intervals
-	_           [24]byte // to whole cache lines
+	kinds     [kinds]uint64
+	first     uint32 // ticks, of the first request; in an earlier window, too, if it was remembered there
+	since     uint32 // of the first one that kinds have
+	last      uint32
+	intervals intervals
+	_         [20]byte // to whole cache lines
 }
 
 func (e *entry) add(k Kind, now uint32) {

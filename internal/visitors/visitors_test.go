@@ -3,6 +3,7 @@ package visitors
 import (
 	"encoding/json"
 	"hash/maphash"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -149,17 +150,22 @@ func TestTablesMergeExactly(t *testing.T) {
 		add(tables[rand.IntN(writers)], from, k)
 		truth.add(from, k)
 		if rand.IntN(10) == 0 {
-			add(exchanges, from, NTS)
-			keys.add(from, NTS)
+			k := [...]Kind{Plain, NTS, RateLimited}[rand.IntN(3)]
+			add(exchanges, from, k)
+			keys.add(from, k)
 		}
 	}
 	top := Top(networks, tables, exchanges)
 	var all, nts uint64
 	for n, k := range truth {
+		ke := new([kinds]uint64)
+		if keys[n] != nil {
+			ke = keys[n]
+		}
 		got := named(t, top, n.prefix().String())
 		if got.Requests != truth.requests(n) || got.UncountedRequests != 0 || got.NTSRequests != k[NTS]+k[NAK] || got.NAKs != k[NAK] ||
-			got.RateLimited != k[RateLimited] || got.KeyExchanges != keys.requests(n) {
-			t.Errorf("%+v, want %v and %d key exchanges", got, *k, keys.requests(n))
+			got.RateLimited != k[RateLimited]+ke[RateLimited] || got.KeyExchanges != ke[NTS] || got.FailedKeyExchanges != ke[Plain] {
+			t.Errorf("%+v, want %v and the key exchanges %v", got, *k, *ke)
 		}
 		all, nts = all+truth.requests(n), nts+k[NTS]+k[NAK]
 	}
@@ -167,7 +173,11 @@ func TestTablesMergeExactly(t *testing.T) {
 		t.Errorf("%d requests with a share of NTS of %v, want %d and %d", top.Requests, top.NTSShare, all, nts)
 	}
 	for i := 1; i < len(top.Networks); i++ {
-		if a, b := top.Networks[i-1], top.Networks[i]; a.Requests+a.KeyExchanges < b.Requests+b.KeyExchanges {
+		all := func(n api.Network) uint64 {
+			p := networkOf(netip.MustParsePrefix(n.Prefix).Addr())
+			return truth.requests(p) + keys.requests(p)
+		}
+		if a, b := top.Networks[i-1], top.Networks[i]; all(a) < all(b) {
 			t.Errorf("%s comes before %s, which asks more", a.Prefix, b.Prefix)
 		}
 	}
@@ -271,7 +281,7 @@ func TestPollsAreRecognised(t *testing.T) {
 				time.Sleep(every + time.Duration(i%3-1)*every/8)
 			}
 			top := Top(1, tables, nil)
-			if s := top.Networks[0].IntervalSeconds; s == nil || *s != every.Seconds() {
+			if s := top.Networks[0].IntervalSeconds; s == nil || math.Abs(*s/every.Seconds()-1) > 0.05 {
 				t.Errorf("polls each %v: an interval of %v s", every, s)
 			}
 			for i, c := range top.Intervals {
@@ -283,22 +293,51 @@ func TestPollsAreRecognised(t *testing.T) {
 	}
 }
 
-// TestIntervalsOfManyWriters: clients that change their port come to another writer each time, and still poll as they do.
+// TestIntervalsOfManyWriters: clients that change their port come to any writer each time, and still poll as they do; those that
+// stay for days, too, of which not all is remembered.
 func TestIntervalsOfManyWriters(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tables := NewTables(4)
-		for i := range 400 {
-			add(tables[i%4], inNetwork(7), NTS)
-			time.Sleep(64 * time.Second)
-		}
-		top := Top(1, tables, nil)
-		if s := top.Networks[0].IntervalSeconds; s == nil || *s != 64 {
-			t.Errorf("polls each 64 s: an interval of %v s", s)
-		}
-	})
+	for _, row := range []struct {
+		every time.Duration
+		polls int
+	}{{time.Second, 40}, {time.Second, 3000}, {64 * time.Second, 400}, {time.Hour, 100}, {window - time.Second, 9}} {
+		synctest.Test(t, func(t *testing.T) {
+			tables, exchanges := NewTables(8), NewTables(1)[0]
+			add(exchanges, inNetwork(7), NTS)
+			time.Sleep(10 * time.Minute) // key exchange comes first, and is no request for time
+			for i := range row.polls {
+				if i > 0 {
+					time.Sleep(row.every)
+				}
+				add(tables[rand.IntN(8)], inNetwork(7), NTS)
+			}
+			top := Top(1, tables, exchanges)
+			if s := top.Networks[0].IntervalSeconds; s == nil || *s != row.every.Seconds() {
+				t.Errorf("%d polls each %v: %+v has an interval of %v s", row.polls, row.every, top.Networks[0], s)
+			}
+		})
+	}
 }
 
-func TestAMedianNeedsAnInterval(t *testing.T) {
+// TestWhoFloodsKeyExchangeIsListed: refused and failed ones make a row, before those that are served less.
+func TestWhoFloodsKeyExchangeIsListed(t *testing.T) {
+	exchanges := NewTables(1)[0]
+	for i, k := range []Kind{Plain, RateLimited, RateLimited, RateLimited, NTS} {
+		for range 3 - i/4 {
+			add(exchanges, inNetwork(7), k)
+		}
+	}
+	for range 5 {
+		add(exchanges, inNetwork(8), NTS)
+	}
+	top := Top(10, NewTables(2), exchanges)
+	want := api.Network{Prefix: "0.0.7.0/24", RateLimited: 9, FailedKeyExchanges: 3, KeyExchanges: 2}
+	got := top.Networks[0]
+	if got.FirstSeen, got.LastSeen = want.FirstSeen, want.LastSeen; got != want || top.KeyExchanges != 7 {
+		t.Errorf("%+v, and %d were served; want %+v", top.Networks, top.KeyExchanges, want)
+	}
+}
+
+func TestAnIntervalNeedsTwoRequests(t *testing.T) {
 	tables := NewTables(1)
 	add(tables[0], inNetwork(7), NTS)
 	if s := Top(1, tables, nil).Networks[0].IntervalSeconds; s != nil {

@@ -43,10 +43,11 @@ func (s *Server) accept(ctx context.Context, l net.Listener, work *sync.WaitGrou
 
 // take starts an exchange, or closes what is not admitted at once.
 func (s *Server) take(conn net.Conn, work *sync.WaitGroup) {
-	e, verdict := s.admit(conn)
+	from := remote(conn)
+	e, verdict := s.admit(conn, from)
 	if e == nil {
 		_ = conn.Close()
-		s.count(remote(conn), verdict, nil)
+		s.count(from, verdict, nil)
 		return
 	}
 	work.Go(func() { s.handle(e) })

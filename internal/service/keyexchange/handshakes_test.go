@@ -74,7 +74,7 @@ func TestNetworksAreRemembered(t *testing.T) {
 		cfg.KeyExchange.Deny = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
 		f := start(t, cfg, l)
 		f.ask(l.dial("192.0.2.1"), f.clientConfig())
-		f.exchange(l.dial("192.0.2.2"), badRequest)
+		l.dial("192.0.2.2").Close()
 		for range 120 { // 64 stay and say nothing, 56 are too many at once
 			defer l.dial("198.51.100.1").Close()
 		}
@@ -84,7 +84,7 @@ func TestNetworksAreRemembered(t *testing.T) {
 		}
 		l.dial("203.0.113.1").Close()
 		synctest.Wait()
-		f.stop(map[Verdict]int{Served: 1, BadRequest: 1, HelloTimeout: 64 + 36, NetworkFull: 120 - 64, RateLimited: 4, Denied: 1})
+		f.stop(map[Verdict]int{Served: 1, Gone: 1, HelloTimeout: 64 + 36, NetworkFull: 120 - 64, RateLimited: 4, Denied: 1})
 		n := visitors.Top(10, nil, f.Visitors())
 		for i := range n.Networks {
 			n.Networks[i].FirstSeen, n.Networks[i].LastSeen = time.Time{}, time.Time{}
@@ -105,26 +105,25 @@ type closed struct {
 	from *net.TCPAddr
 }
 
-func (c closed) RemoteAddr() net.Addr { return c.from }
-func (closed) Close() error           { return nil }
+func (c *closed) RemoteAddr() net.Addr { return c.from }
+func (*closed) Close() error           { return nil }
 
-func floodedServer(t testing.TB) (*Server, closed) {
+func floodedServer(t testing.TB) (*Server, *closed) {
 	cfg := defaults()
 	cfg.KeyExchange.RateLimit = &config.RateLimit{Interval: config.Duration(time.Hour), Burst: 1}
 	s, err := New(cfg, nil, ring{}, &certificates{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := closed{from: &net.TCPAddr{IP: net.IPv4(198, 51, 100, 1), Port: 40000}}
-	s.admit(c) // the only one
+	c := &closed{from: &net.TCPAddr{IP: net.IPv4(198, 51, 100, 1), Port: 40000}}
+	s.admit(c, remote(c)) // the only one
 	return s, c
 }
 
-func TestAFloodAllocatesNothingToBeRemembered(t *testing.T) {
+func TestARefusalAllocatesNothing(t *testing.T) {
 	s, c := floodedServer(t)
-	from := remote(c)
-	if n := testing.AllocsPerRun(1000, func() { s.count(from, RateLimited, nil) }); n != 0 {
-		t.Errorf("%v allocations to count a refusal", n)
+	if n := testing.AllocsPerRun(1000, func() { s.take(c, nil) }); n != 0 || s.metrics.connections[RateLimited].Load() < 1000 {
+		t.Errorf("%v allocations to refuse a connection", n)
 	}
 }
 

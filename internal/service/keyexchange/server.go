@@ -153,23 +153,23 @@ func (s *Server) Run(ctx context.Context) error {
 	return context.Cause(running)
 }
 
-// admit judges who connects, before anything is computed for it.
-func (s *Server) admit(conn net.Conn) (*exchange, Verdict) {
-	e := &exchange{Conn: conn, from: remote(conn), settings: s.settings.Load(), accepted: time.Now()}
-	if !e.settings.prefixes.Allowed(e.from) {
+// admit judges who connects, before anything is computed or allocated for it.
+func (s *Server) admit(conn net.Conn, from netip.Addr) (*exchange, Verdict) {
+	set, now := s.settings.Load(), time.Now()
+	if !set.prefixes.Allowed(from) {
 		return nil, Denied
 	}
-	switch s.slots.Acquire(e.from) {
+	switch s.slots.Acquire(from) {
 	case access.ErrFull:
 		return nil, Full
 	case access.ErrNetworkFull:
 		return nil, NetworkFull
 	}
-	if !e.settings.limiter.Allow(e.from, e.accepted) {
-		s.slots.Release(e.from)
+	if !set.limiter.Allow(from, now) {
+		s.slots.Release(from)
 		return nil, RateLimited
 	}
-	return e, Served
+	return &exchange{Conn: conn, from: from, settings: set, accepted: now}, Served
 }
 
 func remote(conn net.Conn) netip.Addr {
