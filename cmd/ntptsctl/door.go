@@ -122,12 +122,14 @@ func (d door) explain(err error) error {
 		return fmt.Errorf("%s shows a certificate for other names: %s; --host must be one of them", d, says)
 	case errors.As(err, &invalid):
 		return fmt.Errorf("%s shows a certificate that is not valid: %s; if it has not ended, look at the clock of this machine", d, says)
+	case isOtherService(err):
+		return fmt.Errorf("%s speaks TLS for another service: the services port of ntptsd is 4461 unless monitoring.listen says another, and 4460 is that of key exchange", d)
 	case isAlert(err) && d.pair != nil:
 		return fmt.Errorf("%s ends the connection: %s; does it know the certificate of --cert, and has that not ended?", d, says)
 	case isAlert(err):
 		return fmt.Errorf("%s ends the connection: %s; is it the services port of an ntptsd?", d, says)
 	case errors.As(err, &noTLS):
-		return fmt.Errorf("%s does not speak TLS: is it the services port of an ntptsd, and no plain-listen?", d)
+		return fmt.Errorf("%s does not speak TLS: is it the services port of an ntptsd, and no monitoring.plain-listen?", d)
 	case errors.As(err, &dns):
 		return fmt.Errorf("%s: %s; is the name right?", d, says)
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -144,6 +146,13 @@ func (d door) explain(err error) error {
 func isAlert(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "remote error"
+}
+
+// isOtherService tells of a connection that was ended because the port is not for what we wanted: RFC 7301 section 3.2.
+func isOtherService(err error) bool {
+	const noApplicationProtocol tls.AlertError = 120
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && isAlert(err) && op.Err.Error() == noApplicationProtocol.Error() // crypto/tls keeps the type to itself
 }
 
 // howToLogIn ends the sentence of a refusal.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -41,7 +42,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintf(stderr, "ntptsctl: %s\n", shown(err))
+		fmt.Fprintf(stderr, "ntptsctl: %s\n", shown(seeHelp(err)))
 		if _, ok := errors.AsType[*refusal](err); ok {
 			return exitFailed
 		}
@@ -71,7 +72,34 @@ func rootFor(f *flags) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return fmt.Errorf("%w; see %s --help", err, c.CommandPath()) })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %s --help", plainly(err), c.CommandPath())
+	})
 	f.add(root)
 	return root
+}
+
+// seeHelp tells where the commands are listed to who types one that there is not: cobra tells of those that are like it only.
+func seeHelp(err error) error {
+	if text := err.Error(); strings.HasPrefix(text, "unknown command ") {
+		first, rest, _ := strings.Cut(text, "\n")
+		return errors.New(strings.TrimSpace(first + "; see ntptsctl --help\n" + rest))
+	}
+	return err
+}
+
+// plainly says of a flag what it must be, and not which function of Go could not read it.
+func plainly(err error) error {
+	number, ok := errors.AsType[*strconv.NumError](err)
+	if !ok {
+		return err
+	}
+	about, _, _ := strings.Cut(err.Error(), ": strconv.")
+	switch {
+	case errors.Is(number, strconv.ErrRange):
+		return fmt.Errorf("%s: is out of range", about)
+	case number.Func == "ParseBool":
+		return fmt.Errorf("%s: must be true or false, or left out", about)
+	}
+	return fmt.Errorf("%s: must be a whole number", about)
 }

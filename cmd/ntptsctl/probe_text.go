@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -73,7 +74,12 @@ func hint(out io.Writer, r probe.Report, ca string) {
 	var hostname x509.HostnameError
 	var dial *net.OpError
 	var name *net.DNSError
+	var noTLS tls.RecordHeaderError
 	switch {
+	case isOtherService(r.Err):
+		fmt.Fprintln(out, "That is another TLS service: key exchange is at port 4460 and the services port of ntptsd at 4461, unless set otherwise.")
+	case errors.As(r.Err, &noTLS):
+		fmt.Fprintln(out, "Nothing speaks TLS there: key exchange is at TCP port 4460 unless set otherwise. Is it ntptsd's monitoring.plain-listen?")
 	case errors.As(r.Err, &authority) && ca != "":
 		fmt.Fprintf(out, "No authority in %s has signed the server's certificate: get the file from who runs the server.\n", ca)
 	case errors.As(r.Err, &authority):

@@ -37,18 +37,26 @@ func profilesCommand(f *flags) *cobra.Command {
 	}
 }
 
-// tunnels dials the host that a tunnel names, with what the flags and the profile say of how to log in.
+// tunnels dials the host that a tunnel names, or, if it names none, that of the flags and the profile, which say how to log in.
 func (f *flags) tunnels(root *cobra.Command) func(host string) dialer {
 	return func(host string) dialer {
 		return func(ctx context.Context, alpn string) (net.Conn, error) {
-			asks, err := f.at(root, host)
-			if err != nil {
+			if host != "" && f.given("host") {
+				return nil, fmt.Errorf("--host says where the tunnel leads to: write -- in the place of HOST, or before %.80q if that is not one", host)
+			}
+			asks, err := f.client(root)
+			if host != "" {
+				asks, err = f.at(root, host)
+			}
+			switch {
+			case err != nil:
 				return nil, err
+			case asks.door.remote():
+				return greeted(asks.door.String(), asks.door.dial, asks.door.token)(ctx, alpn)
+			case host == "":
+				return nil, errors.New("a tunnel leads to a HOST, and neither --host nor a profile says which")
 			}
-			if !asks.door.remote() {
-				return nil, errors.New("a tunnel leads to a host: this profile has a socket")
-			}
-			return greeted(asks.door.dial, asks.door.token)(ctx, alpn)
+			return nil, errors.New("a tunnel leads to a host: this profile has a socket")
 		}
 	}
 }

@@ -93,7 +93,7 @@ func TestRemoteFailures(t *testing.T) {
 		"token in HTTP": {hijacked("ntptsd_secret\r\n\r\n"), never, "--token-file D/token", exitUsage, `malformed HTTP response "[the token]"`},
 		"huge":          {func(w http.ResponseWriter, _ *http.Request) { huge(w) }, never, "", exitUsage, "is longer than 8388608 octets"},
 		"slow":          {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, never, "--timeout 50ms", exitUsage, "no whole answer from"},
-		"another ALPN":  {says(200, "", ""), func(c *tls.Config) { c.NextProtos = []string{"ntske/1"} }, "", exitUsage, "no application protocol; is it the services port of an ntptsd?"},
+		"another ALPN":  {says(200, "", ""), func(c *tls.Config) { c.NextProtos = []string{"ntske/1"} }, "", exitUsage, "speaks TLS for another service: the services port of ntptsd is 4461"},
 		"old TLS": {says(200, "", ""), func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 }, "", exitUsage,
 			"protocol version not supported; is it the services port"},
 		"wants a certificate": {says(200, "", ""), func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }, "", exitUsage, "certificate required; is it the services port"},
@@ -138,7 +138,7 @@ func huge(w http.ResponseWriter) {
 // Who listens there may be anything.
 func TestNoServicesPort(t *testing.T) {
 	for answer, want := range map[string]string{
-		"SSH-2.0-x\r\n": "does not speak TLS: is it the services port of an ntptsd, and no plain-listen?",
+		"SSH-2.0-x\r\n": "does not speak TLS: is it the services port of an ntptsd, and no monitoring.plain-listen?",
 		"":              "hangs up at once: access.allow and access.deny there may keep this host out",
 	} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

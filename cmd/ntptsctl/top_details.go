@@ -61,7 +61,7 @@ func (h *hostView) clock() string {
 	if !c.Synchronised {
 		return "not synchronised, says " + cmp.Or(c.Source, "nobody yet")
 	}
-	return fmt.Sprintf("synchronised, says %s: stratum %d, source %s, offset %s, within %s", view.Word(c.Source), c.Stratum, view.Word(c.ReferenceID), offsetOf(c), boundOf(c))
+	return fmt.Sprintf("synchronised, says %s: stratum %d, source %s, offset %s, within %s", view.Word(c.Source), c.Stratum, h.source(), offsetOf(c), boundOf(c))
 }
 
 // maxBillboard bounds how many sources are looked at: more than any screen has lines.
@@ -96,7 +96,7 @@ func helpLines(width int) (all []topLine) {
 		{"KE/S", "key exchanges in a second"},
 		{"CERT", "days until the first certificate ends"},
 		{"KEY, NEXT", "how long the cookie key is in use, and until the next one"},
-		{"SOURCE", "the reference id"},
+		{"SOURCE", "the selected source, or the reference id where the clock has none"},
 	} {
 		for i, line := range wrap(l[1], width-labelWidth) {
 			label := l[0]

@@ -240,7 +240,7 @@ func TestTopOnce(t *testing.T) {
 		code         int
 		want, errors string
 	}{
-		"good":                   {0, "\ngood        fit        2        +12us   6.8ms   192.0.2.10", ""},
+		"good":                   {0, "\ngood        fit        2        +12us   6.8ms   ntp1", ""},
 		"unfit":                  {exitFailed, `problem      not fit: stratum 16 is too much\x1b[2J`, ""},
 		"good unfit":             {exitFailed, "\nunfit       not fit", ""},
 		"none":                   {exitUsage, "", "ntptsctl: dial unix /none: connect: no such file or directory: is ntptsd running?"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -80,7 +81,7 @@ func columnsOf(hostWidth int) []column {
 		{"STRATUM", 7, 8, func(h *hostView, _ time.Time) string { return fmt.Sprint(h.got.Status.Clock.Stratum) }},
 		{"OFFSET", 6, 2, func(h *hostView, _ time.Time) string { return offsetOf(h.got.Status.Clock) }},
 		{"WITHIN", 6, 3, func(h *hostView, _ time.Time) string { return boundOf(h.got.Status.Clock) }},
-		{"SOURCE", 15, 10, func(h *hostView, _ time.Time) string { return view.Word(h.got.Status.Clock.ReferenceID) }},
+		{"SOURCE", 15, 10, func(h *hostView, _ time.Time) string { return h.source() }},
 		{"KEY", 4, 9, func(h *hostView, now time.Time) string { age, _ := currentKey(h.got.Status.Rings, now); return age }},
 		{"NEXT", 4, 7, func(h *hostView, now time.Time) string { _, next := currentKey(h.got.Status.Rings, now); return next }},
 		{"CERT", 5, 6, func(h *hostView, _ time.Time) string { days, _ := firstEnd(h.got.Certificates); return days }},
@@ -171,6 +172,19 @@ func (h *hostView) state(now time.Time) (string, lineKind) {
 		return fmt.Sprintf("fit, %d!", len(h.got.Status.Problems)), badLine
 	}
 	return "fit", plainLine
+}
+
+// source is what the clock follows, by the name that its daemon has for it; the reference id where no source says so.
+func (h *hostView) source() string {
+	c := &h.got.Status.Clock
+	if c.Synchronised {
+		for _, s := range h.got.Sources[:min(len(h.got.Sources), maxBillboard)] {
+			if s.Selection == api.SelectionSelected {
+				return view.Word(cmp.Or(s.Name, s.Address, c.ReferenceID))
+			}
+		}
+	}
+	return view.Word(c.ReferenceID)
 }
 
 func offsetOf(c api.Tracking) string {

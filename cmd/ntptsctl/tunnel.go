@@ -26,9 +26,9 @@ type dialer func(ctx context.Context, alpn string) (net.Conn, error)
 // greetTimeout is for the server's answer to a greeting.
 const greetTimeout = 10 * time.Second
 
-// greeted is a dialer that greets with the token, or, if it is empty, lets the certificate speak. Its error says why the
-// server does not let us ask.
-func greeted(dial dialer, token string) dialer {
+// greeted is a dialer that greets with the token, or, if it is empty, lets the certificate speak. Its error says which host
+// does not let us ask, and why.
+func greeted(host string, dial dialer, token string) dialer {
 	return func(ctx context.Context, alpn string) (net.Conn, error) {
 		conn, err := dial(ctx, alpn)
 		if err != nil {
@@ -36,7 +36,7 @@ func greeted(dial dialer, token string) dialer {
 		}
 		if err := greet(ctx, conn, token); err != nil {
 			_ = conn.Close()
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", host, err)
 		}
 		return conn, nil
 	}
@@ -96,8 +96,8 @@ const tunnelLong = `Run the %[1]s of this machine, unchanged, against a host who
 (%[2]s). What it asks travels over TLS to the services port of ntptsd, which lets through
 what your role may ask: monitors read. What changes something is refused to everybody.
 
-HOST comes after the options of ntptsctl; what follows it is %[1]s's. The exit code is that of
-%[1]s.%[3]s`
+HOST comes after the options of ntptsctl; what follows it is %[1]s's. Where --host or a profile
+says the host, -- stands in the place of HOST. The exit code is that of %[1]s.%[3]s`
 
 const ntpqLong = `
 
@@ -105,7 +105,7 @@ ntpq asks port 123 and no other, so it runs in a network of its own, in which th
 It sees no other hosts and no DNS there. Where that is forbidden, or unknown as on other systems than
 Linux, root may give it a spare loopback address with --loopback.`
 
-// tunnelCommand runs other programs through connections that dial opens.
+// tunnelCommand runs other programs through connections that dial opens; without a host to the one of the flags.
 func tunnelCommand(dial func(host string) dialer, code *int) *cobra.Command {
 	c := &cobra.Command{Use: "tunnel", Short: "run ntpq or chronyc against another host, over TLS"}
 	c.AddCommand(
@@ -138,25 +138,34 @@ func (s stdio) attach(cmd *exec.Cmd) *exec.Cmd {
 
 func toolCommand(t tool, more string, dial func(host string) dialer, code *int, options func(*cobra.Command) starter) *cobra.Command {
 	c := &cobra.Command{
-		Use:   fmt.Sprintf("%s HOST[:PORT] [%s arguments]", t.name, t.name),
+		Use:   fmt.Sprintf("%s {HOST[:PORT] | --} [%s arguments]", t.name, t.name),
 		Short: "run " + t.name + " against another host, over TLS",
 		Long:  fmt.Sprintf(tunnelLong, t.name, t.about, more),
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return fmt.Errorf("tunnel %s takes a HOST first; see %s --help", t.name, c.CommandPath())
-			}
-			return nil
-		},
+		Args:  cobra.ArbitraryArgs,
 	}
 	c.Flags().SetInterspersed(false) // what follows HOST is not ours
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w; what is %s's comes after a HOST, or after -- if --host or a profile says the host; see %s --help",
+			err, t.name, c.CommandPath())
+	})
 	start := options(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		host := ""
+		if c.ArgsLenAtDash() != 0 { // else -- stands in its place
+			switch {
+			case len(args) == 0:
+				return fmt.Errorf("tunnel %s takes a HOST first, or -- if --host or a profile says it; see %s --help", t.name, c.CommandPath())
+			case args[0] == "": // a variable of a script that was never set
+				return fmt.Errorf("tunnel %s: HOST is empty; see %s --help", t.name, c.CommandPath())
+			}
+			host, args = args[0], args[1:]
+		}
 		path, err := t.find()
 		if err != nil {
 			return err
 		}
-		j := &journey{host: args[0], alpn: t.alpn, dial: dial(args[0]), stdio: stdio{c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()}}
-		*code, err = j.run(c.Context(), start, path, args[1:])
+		j := &journey{alpn: t.alpn, dial: dial(host), stdio: stdio{c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()}}
+		*code, err = j.run(c.Context(), start, path, args)
 		return err
 	}
 	return c
@@ -164,7 +173,6 @@ func toolCommand(t tool, more string, dial func(host string) dialer, code *int, 
 
 // journey is one run of a program through a tunnel.
 type journey struct {
-	host string
 	alpn string
 	dial dialer
 	stdio
@@ -174,7 +182,7 @@ type journey struct {
 func (j *journey) run(ctx context.Context, start starter, path string, args []string) (int, error) {
 	conn, err := j.dial(ctx, j.alpn) // before the program starts: chronyc waits a second
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", j.host, err)
+		return 0, err
 	}
 	// Those that a terminal does not send to both of us; main's own handling keeps us alive.
 	signals := make(chan os.Signal, 1)
@@ -203,7 +211,7 @@ func (j *journey) again(ctx context.Context) func() (net.Conn, error) {
 		defer cancel()
 		conn, err := j.dial(ctx, j.alpn)
 		if err != nil {
-			fmt.Fprintf(j.err, "ntptsctl: %s: %s\n", view.Sentence(j.host), view.Lines(err.Error()))
+			fmt.Fprintf(j.err, "ntptsctl: %s\n", view.Lines(err.Error()))
 		}
 		return conn, err
 	}

@@ -16,6 +16,8 @@ const (
 	sendTimeout = 10 * time.Second
 	// maxErrors in a row of the local socket.
 	maxErrors = 100
+	// trusted is how long a port that is silent stays the program's: somebody else may have it then.
+	trusted = time.Second
 )
 
 // relay carries the datagrams that come to a local socket from one program, and the answers back.
@@ -25,7 +27,8 @@ type relay struct {
 	mine  func(from netip.AddrPort) bool // whether a datagram comes from the program
 
 	mu    sync.Mutex
-	asker net.Addr // guarded by mu: the socket that asked last
+	asker net.Addr  // guarded by mu, as heard: the socket that asked last
+	heard time.Time // when
 }
 
 // way is a connection and the goroutine that reads it.
@@ -69,13 +72,12 @@ func (r *relay) accept(from net.Addr) bool {
 	udp, ok := from.(*net.UDPAddr)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if last, known := r.asker.(*net.UDPAddr); ok && known && last.AddrPort() == udp.AddrPort() {
-		return true
-	}
-	if !ok || !r.mine(udp.AddrPort()) {
+	last, known := r.asker.(*net.UDPAddr)
+	same := ok && known && last.AddrPort() == udp.AddrPort() && time.Since(r.heard) <= trusted
+	if !same && (!ok || !r.mine(udp.AddrPort())) {
 		return false
 	}
-	r.asker = from
+	r.asker, r.heard = from, time.Now()
 	return true
 }
 

@@ -94,6 +94,7 @@ type far struct {
 	opened atomic.Int32 // connections
 	token  atomic.Pointer[string]
 	reply  func(question []byte) []byte // instead of "answer to"
+	hosts  []string                     // that were asked for
 }
 
 func (f *far) dial(_ context.Context, alpn string) (net.Conn, error) {
@@ -133,7 +134,10 @@ func through(t *testing.T, f *far, token string, args ...string) (code int, out 
 	t.Helper()
 	var b bytes.Buffer
 	root := &cobra.Command{SilenceErrors: true, SilenceUsage: true}
-	root.AddCommand(tunnelCommand(func(string) dialer { return greeted(f.dial, token) }, &code))
+	root.AddCommand(tunnelCommand(func(host string) dialer {
+		f.hosts = append(f.hosts, host)
+		return greeted("host.example", f.dial, token)
+	}, &code))
 	root.SetArgs(append([]string{"tunnel"}, args...))
 	root.SetOut(&b)
 	root.SetErr(&b)
@@ -156,6 +160,16 @@ func TestChroncyThroughTheTunnel(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
+	}
+}
+
+// Where a flag or a profile says the host, -- stands in its place.
+func TestTunnelToTheHostOfTheFlags(t *testing.T) {
+	ourTools(t)
+	f := &far{answer: "OK"}
+	_, out, err := through(t, f, "", "chronyc", "--", "-n", "ask=1")
+	if err != nil || len(f.hosts) != 1 || f.hosts[0] != "" || !strings.Contains(out, " -n ask=1]\n") {
+		t.Errorf("hosts %q, %v:\n%s", f.hosts, err, out)
 	}
 }
 
@@ -213,6 +227,7 @@ func TestTunnelArguments(t *testing.T) {
 	ourTools(t)
 	for want, args := range map[string][]string{
 		"takes a HOST first":  {"chronyc"},
+		"HOST is empty":       {"chronyc", "", "-n"}, // a variable of a script that was never set
 		"leave the tunnel":    {"chronyc", "host", "-h", "10.0.0.1"},
 		"such as 127.0.0.2":   {"ntpq", "--loopback", "192.0.2.1", "host"},
 		"for ntptsctl itself": {insideName, "/bin/true"},
