@@ -43,6 +43,10 @@ const (
 	handshakeEvery   = 100 * time.Millisecond
 	handshakeBurst   = 1200 // as many dashboards as may stand behind one address come back at once after a restart
 	handshakeEntries = 4096
+
+	// HTTP requests of one network that show nothing that counts: health checks of many load balancers, and no flood.
+	strangerEvery = 20 * time.Millisecond
+	strangerBurst = 200
 )
 
 // services are the parts that monitoring and management are made of.
@@ -102,8 +106,9 @@ func (s *services) port(table *api.Table, monitor *monitoring.Service, events *j
 	o := frontdoor.Options{
 		TLS: s.set.Monitoring, Plain: s.set.MonitoringPlain, Names: s.files.ServicesNames, Doorkeeper: s.doorkeeper,
 		Certificates: servicesCertificates{s.files}, Admits: s.doorkeeper.Admits,
-		Allow: access.NewLimiter(handshakeEvery, handshakeBurst, handshakeEntries).Allow,
-		Table: table, Metrics: s.registry, Health: monitor, Stream: events, Web: web.Handler(), Log: s.log,
+		Allow:     access.NewLimiter(handshakeEvery, handshakeBurst, handshakeEntries).Allow,
+		Strangers: access.NewLimiter(strangerEvery, strangerBurst, handshakeEntries).Allow,
+		Table:     table, Metrics: s.registry, Health: monitor, Stream: events, Web: web.Handler(), Log: s.log,
 		Line: &console.Console{Commands: frontdoor.NewDesk(table, s.log), Words: monitor, Logins: s.doorkeeper, Stream: events, View: viewText},
 	}
 	login := carriage.Options{Log: s.log, Still: s.doorkeeper.Still, Login: func(_ context.Context, conn net.Conn, token string) (api.Caller, error) {

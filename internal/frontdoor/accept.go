@@ -14,12 +14,21 @@ import (
 const (
 	shortagePause = 100 * time.Millisecond
 	shortageLog   = time.Minute // how often the same shortage is worth a line
+	brokenPause   = time.Second // before a listener is tried again that fails for no known reason
 	drainPoll     = 20 * time.Millisecond
 )
 
-// accept serves one listener until ctx is done. The errors it returns mean that the listener is broken.
-func (p *Port) accept(ctx context.Context, l net.Listener, work *sync.WaitGroup, begin func(context.Context, *conn)) error {
+// accept serves one listener until ctx is done. One that is broken is tried again, unless it is closed: the daemon and its other
+// listeners go on either way.
+func (p *Port) accept(ctx context.Context, l net.Listener, work *sync.WaitGroup, begin func(context.Context, *conn)) {
 	var logged time.Time
+	fails := func(why string, err error) {
+		p.metrics.acceptErrors.Add(1)
+		if now := time.Now(); logged.IsZero() || now.Sub(logged) > shortageLog {
+			logged = now
+			p.log.Error(why, "on", l.Addr(), "error", err)
+		}
+	}
 	for {
 		c, err := l.Accept()
 		switch {
@@ -28,19 +37,19 @@ func (p *Port) accept(ctx context.Context, l net.Listener, work *sync.WaitGroup,
 				work.Go(func() { begin(ctx, admitted) })
 			}
 		case ctx.Err() != nil:
-			return nil
+			return
 		case isAny(err, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM): // passes when others give something back
-			p.metrics.acceptErrors.Add(1)
-			if now := time.Now(); logged.IsZero() || now.Sub(logged) > shortageLog {
-				logged = now
-				p.log.Error("no more connections can be accepted for now; raise LimitNOFILE or lower monitoring.max-connections", "error", err)
-			}
+			fails("no more connections can be accepted for now; raise LimitNOFILE or lower monitoring.max-connections", err)
 			pause(ctx, shortagePause)
 		case isOfPeer(err):
 			p.metrics.acceptErrors.Add(1)
 			p.log.Debug("a connection was lost before it was accepted", "error", err)
+		case errors.Is(err, net.ErrClosed):
+			fails("a listener of the services port is closed; restart ntptsd", err)
+			return
 		default:
-			return err
+			fails("a listener of the services port is broken and tried again; if this goes on, restart ntptsd", err)
+			pause(ctx, brokenPause)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/ntptsd/ntptsd/internal/api"
 	"github.com/ntptsd/ntptsd/protocol/tunnel"
 )
 
@@ -77,11 +78,12 @@ func (p *Port) begin(ctx context.Context, c *conn, over net.Conn, of protocol, s
 		p.refuse(over, of, notServed, "this is not served here", state)
 		return
 	}
-	if !c.belongs(of) {
-		p.refuse(over, of, crowded, "too many connections; try again later", state)
-		return
-	}
+	const tooMany = "too many connections; try again later"
 	if of == ofHTTP { // who asks is found out for each request
+		if !c.belongs(of, true) {
+			p.refuse(over, of, crowded, tooMany, state)
+			return
+		}
 		p.metrics.count(of, accepted)
 		if !p.handed.hand(over) {
 			_ = over.Close()
@@ -93,7 +95,15 @@ func (p *Port) begin(ctx context.Context, c *conn, over net.Conn, of protocol, s
 		p.refuse(over, of, unknown, err.Error(), state)
 		return
 	}
+	stranger := who.Role == api.Anonymous
+	if !c.belongs(of, stranger) {
+		p.refuse(over, of, crowded, tooMany, state)
+		return
+	}
 	p.metrics.count(of, accepted)
+	if stranger {
+		over = &guest{over, c}
+	}
 	served.Serve(ctx, over, who)
 	_ = over.Close()
 }

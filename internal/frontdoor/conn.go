@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 )
@@ -26,7 +27,14 @@ type conn struct {
 
 	computing atomic.Bool   // holds a place of Port.crypto
 	closed    chan struct{} // by Close
-	protocol  protocol      // set before anybody else closes it, under port.mu
+
+	// Guarded by port.mu.
+	protocol protocol    // set before anybody else closes it
+	stranger bool        // has shown nothing yet, and
+	life     *time.Timer // is closed by this
+	warned   time.Time   // when it is to be told
+	since    time.Time   // when it began to ask over HTTP, or ceased
+	asking   bool
 }
 
 var errLongHandshake = errors.New("frontdoor: the peer says too much in its handshake")
@@ -80,6 +88,7 @@ func (c *conn) Close() error {
 		p := c.port
 		p.mu.Lock()
 		delete(p.open, c)
+		c.unstrange()
 		of := c.protocol
 		p.mu.Unlock()
 		p.budgets.release(of)
@@ -96,16 +105,20 @@ func (c *conn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// belongs gives the connection to a protocol, if that has room.
-func (c *conn) belongs(to protocol) bool {
-	p := c.port
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, open := p.open[c]; !open || !p.budgets.acquire(to) {
-		return false
+// under is our own connection below what it is wrapped in, nil if there is none.
+func under(c net.Conn) *conn {
+	for {
+		switch outer := c.(type) {
+		case *conn:
+			return outer
+		case *prefixed:
+			c = outer.Conn
+		case *tls.Conn:
+			c = outer.NetConn()
+		default:
+			return nil
+		}
 	}
-	c.protocol = to
-	return true
 }
 
 // prefixed is a connection whose first octets were read already.
@@ -143,7 +156,15 @@ func withState(ctx context.Context, c net.Conn) context.Context {
 	if p, ok := c.(*prefixed); ok && p.state != nil {
 		ctx = context.WithValue(ctx, stateKey{}, p.state)
 	}
-	return context.WithValue(ctx, judgedKey{}, &judged{})
+	return context.WithValue(ctx, judgedKey{}, &judged{of: under(c)})
+}
+
+// connOf is the connection of a request, nil if it is none of ours.
+func connOf(r *http.Request) *conn {
+	if j, ok := r.Context().Value(judgedKey{}).(*judged); ok {
+		return j.of
+	}
+	return nil
 }
 
 // seen lets the request have it.
@@ -159,6 +180,7 @@ func seen(next http.Handler) http.Handler {
 // judged is what became of a certificate: once it did not count it does not for the rest of its connection. To find out costs
 // milliseconds, and a stranger's requests nothing.
 type judged struct {
+	of  *conn
 	mu  sync.Mutex // one judgement at a time
 	err error
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -42,8 +44,9 @@ type contents struct {
 // door is what only strangers meet.
 type door struct {
 	Doorkeeper
-	names   func() []string
-	metrics *metrics
+	names     func() []string
+	strangers func(netip.Addr, time.Time) bool // see Options
+	metrics   *metrics
 }
 
 func newContents(s Site, who func(*http.Request) (api.Caller, error), log *slog.Logger) *contents {
@@ -82,8 +85,9 @@ func (c *contents) routes() http.Handler {
 		return withoutCache(mux)
 	}
 	mux.HandleFunc("POST /v1/session", c.session)
+	mux.Handle("DELETE /v1/session", c.known(http.HandlerFunc(c.leave)))
 	mux.Handle("/", c.rest())
-	return withoutCache(c.door.guard(mux))
+	return withoutCache(c.door.guard(c.paced(mux)))
 }
 
 // rest is the dashboard, which is for reading.
@@ -113,8 +117,8 @@ func withoutCache(next http.Handler) http.Handler {
 // known finds out who asks. On the services port nobody comes further without having shown something.
 func (c *contents) known(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who, err := c.who(r)
-		if err != nil && r.Header.Get("Authorization") == "" { // see judged: the next connection is judged anew
+		who, err := c.asks(r)
+		if err != nil && (r.Header.Get("Authorization") == "" || api.KindOf(err) == api.TooMany) { // see judged: the next connection is judged anew
 			w.Header().Set("Connection", "close")
 		}
 		if err == nil && c.door != nil && who.Role == api.Anonymous {
@@ -171,9 +175,16 @@ func (c *contents) session(w http.ResponseWriter, r *http.Request) {
 		s, err = c.door.Redeem(remoteAddr(r), once)
 	}
 	if err != nil {
+		if c.door.tooFast(w, r) {
+			return
+		}
+		if api.KindOf(err) == api.TooMany {
+			w.Header().Set("Connection", "close")
+		}
 		problem(w, err)
 		return
 	}
+	connOf(r).loggedIn()
 	b, err := encode(s)
 	if err != nil {
 		problem(w, err)
@@ -181,6 +192,12 @@ func (c *contents) session(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", jsonMedia)
 	_, _ = w.Write(b)
+}
+
+// leave ends the session of who asks. What else somebody may have logged in with stays.
+func (c *contents) leave(w http.ResponseWriter, r *http.Request) {
+	c.door.Leave(callerOf(r))
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // routeOf is the class of a request for metrics, of which there are few whatever is asked.

@@ -35,6 +35,7 @@ func (p *Port) httpServer() *http.Server {
 	s := &http.Server{
 		Handler:                      seen(p.contents.routes()),
 		ConnContext:                  withState,
+		ConnState:                    turned,
 		ReadHeaderTimeout:            requestTimeout,
 		ReadTimeout:                  requestTimeout,
 		WriteTimeout:                 answerTimeout,
@@ -61,6 +62,14 @@ func (p *Port) httpServer() *http.Server {
 
 // who asks is who shows a token, else who the connection belongs to. It is asked for each request: a reload counts at once.
 func (p *Port) who(r *http.Request) (api.Caller, error) {
+	who, err := p.judgeRequest(r)
+	if err == nil && who.Role > api.Anonymous {
+		connOf(r).loggedIn()
+	}
+	return who, err
+}
+
+func (p *Port) judgeRequest(r *http.Request) (api.Caller, error) {
 	token, err := bearer(r)
 	switch {
 	case err != nil:
@@ -106,7 +115,9 @@ func (d *door) guard(next http.Handler) http.Handler {
 		counted := &counted{ResponseWriter: w}
 		defer func() { d.metrics.request(routeOf(r), counted.status) }()
 		if status, why := d.objection(r); status != 0 {
-			write(counted, status, api.Denied, why)
+			if !d.tooFast(counted, r) {
+				write(counted, status, api.Denied, why)
+			}
 			return
 		}
 		next.ServeHTTP(counted, r)

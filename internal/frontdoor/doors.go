@@ -19,6 +19,8 @@ type Doorkeeper interface {
 	Token(remote netip.Addr, token string) (api.Caller, error)
 	// Redeem exchanges a one-time token for a session's.
 	Redeem(remote netip.Addr, once string) (api.Session, error)
+	// Leave ends the session that the caller came by, if it was one.
+	Leave(who api.Caller)
 	// Still tells whether what the caller showed still counts: it did not end and no reload took it away.
 	Still(who api.Caller) bool
 	// ClientCertificates says whether TLS asks for certificates, and of which authorities.
@@ -38,7 +40,8 @@ type Health interface {
 	Fit() api.Fit
 }
 
-// Protocol serves one connection that negotiated it, until it ends or ctx does.
+// Protocol serves one connection that negotiated it, until it ends or ctx does. A conn with a method LoggedIn belongs to a
+// stranger, and is ended soon unless that is called: with the log-in.
 type Protocol interface {
 	Serve(ctx context.Context, conn net.Conn, who api.Caller)
 }

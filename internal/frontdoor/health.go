@@ -43,7 +43,7 @@ func (c *contents) confided(r *http.Request, command string, reasons []string) [
 	if c.door != nil && !(c.door.knows(r.Host) && sameOrigin(r)) {
 		return []string{}
 	}
-	who, err := c.who(r)
+	who, err := c.asks(r)
 	if err != nil || (api.Declaration{Name: command, Role: api.Monitor}).Permit(who) != nil || reasons == nil {
 		return []string{}
 	}

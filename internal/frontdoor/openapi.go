@@ -111,9 +111,13 @@ func (s *schemas) beside(paths object) {
 	described["parameters"] = []object{{"name": "after", "in": "query", "description": "the id of the last item", "schema": argument(api.Arg{Number: true})}}
 	described["x-events"] = object{api.ItemEvent: s.of(reflect.TypeFor[api.Event]()), api.ItemSample: s.of(reflect.TypeFor[api.Sample]())}
 	paths["/v1/stream"] = stream
+	bearer := []object{{"bearer": []string{}}}
 	paths["/v1/session"] = object{"post": object{
 		"summary": "exchange a one-time token, shown as the bearer token, for one that lasts", "x-role": api.Anonymous.String(),
-		"security": []object{{"bearer": []string{}}}, "responses": withProblems(object{jsonMedia: object{"schema": s.of(reflect.TypeFor[api.Session]())}}, false),
+		"security": bearer, "responses": withProblems(object{jsonMedia: object{"schema": s.of(reflect.TypeFor[api.Session]())}}, false),
+	}, "delete": object{
+		"summary": "end the session whose token is shown as the bearer token", "x-role": api.Monitor.String(), "security": bearer,
+		"responses": object{"204": object{"description": "done"}, "default": object{"$ref": "#/components/responses/Problem"}},
 	}}
 }
 

@@ -45,6 +45,7 @@ type Options struct {
 	Connections  int                              // as many as Slots has; 2000 unless given
 	Admits       func(netip.Addr) bool            // whether the address may connect at all; nil: all may
 	Allow        func(netip.Addr, time.Time) bool // the rate of handshakes by network; nil: any
+	Strangers    func(netip.Addr, time.Time) bool // the rate of HTTP requests that show nothing that counts, by network; nil: any
 	Table        *api.Table
 	Metrics      prometheus.Gatherer
 	Health       Health
@@ -71,8 +72,9 @@ type Port struct {
 	log      *slog.Logger
 	contents *contents
 
-	mu   sync.Mutex
-	open map[*conn]struct{} // guarded by mu
+	mu        sync.Mutex
+	open      map[*conn]struct{} // guarded by mu, as strangers
+	strangers strangers
 }
 
 // NewPort takes over the listeners.
@@ -94,14 +96,15 @@ func NewPort(o Options) *Port {
 	p.budgets.divide(o.Connections)
 	p.tls = p.tlsConfig()
 	p.contents = newContents(Site{Metrics: o.Metrics, Table: o.Table, Health: o.Health, Stream: o.Stream, Web: o.Web}, p.who, p.log)
-	p.contents.door = &door{Doorkeeper: o.Doorkeeper, names: o.Names, metrics: p.metrics}
+	p.contents.door = &door{Doorkeeper: o.Doorkeeper, names: o.Names, strangers: o.Strangers, metrics: p.metrics}
 	p.contents.streams = newStreams(o.Connections)
 	p.contents.commands.strict, p.contents.commands.caching = true, "no-cache, private"
 	p.http = p.httpServer()
 	return p
 }
 
-// Run implements daemon.Service: when ctx is done the listeners close, and what is under way ends within drainTimeout.
+// Run implements daemon.Service: when ctx is done the listeners close, and what is under way ends within drainTimeout. A
+// listener that breaks is no reason to end: key exchange and time go on.
 func (p *Port) Run(ctx context.Context) error {
 	if len(p.TLS)+len(p.Plain) == 0 {
 		<-ctx.Done()
@@ -117,11 +120,7 @@ func (p *Port) Run(ctx context.Context) error {
 	defer stop()
 	var accepting, work sync.WaitGroup
 	loop := func(l net.Listener, begin func(context.Context, *conn)) {
-		accepting.Go(func() {
-			if err := p.accept(running, l, &work, begin); err != nil {
-				fail(fmt.Errorf("monitoring: accept on %v: %w", l.Addr(), err))
-			}
-		})
+		accepting.Go(func() { p.accept(running, l, &work, begin) })
 	}
 	for _, l := range p.TLS {
 		loop(l, p.beginTLS)

@@ -62,6 +62,7 @@ type keeper struct {
 	stranger atomic.Uint32 // the role of who shows nothing
 	gone     atomic.Bool   // nothing counts any more
 	confined sync.Map      // Only by token
+	left     sync.Map      // names of who has ended the session
 }
 
 func (k *keeper) role(word string) (api.Caller, error) {
@@ -92,6 +93,8 @@ func (k *keeper) Redeem(_ netip.Addr, once string) (api.Session, error) {
 	}
 	return api.Session{Token: "monitor", Name: "a guest", Role: "monitor"}, nil
 }
+
+func (k *keeper) Leave(who api.Caller) { k.left.Store(who.Name, true) }
 
 func (k *keeper) Still(api.Caller) bool { return !k.gone.Load() }
 

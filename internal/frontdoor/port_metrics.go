@@ -35,8 +35,9 @@ type metrics struct {
 	requests     [routeClasses][statusClasses]atomic.Uint64
 	acceptErrors atomic.Uint64
 	streamsCut   atomic.Uint64
+	strangersCut atomic.Uint64
 
-	open, connectionsTotal, requestsTotal, acceptErrorsTotal, streamsOpen, streamsCutTotal *prometheus.Desc
+	open, connectionsTotal, requestsTotal, acceptErrorsTotal, streamsOpen, streamsCutTotal, strangersCutTotal *prometheus.Desc
 }
 
 func newMetrics() *metrics {
@@ -51,6 +52,7 @@ func newMetrics() *metrics {
 		acceptErrorsTotal: desc("ntptsd_monitoring_accept_errors_total", "Connections to the services port that could not be accepted."),
 		streamsOpen:       desc("ntptsd_monitoring_streams_open", "Streams of events over HTTP that are open."),
 		streamsCutTotal:   desc("ntptsd_monitoring_streams_cut_total", "Streams of events over HTTP that were ended because the reader was too slow."),
+		strangersCutTotal: desc("ntptsd_monitoring_strangers_cut_total", "Connections over HTTP without a log-in that were ended to make room for others."),
 	}
 }
 
@@ -78,7 +80,7 @@ func (p *Port) Refused() (n uint64) {
 // Describe implements prometheus.Collector.
 func (p *Port) Describe(out chan<- *prometheus.Desc) {
 	m := p.metrics
-	for _, d := range []*prometheus.Desc{m.open, m.connectionsTotal, m.requestsTotal, m.acceptErrorsTotal, m.streamsOpen, m.streamsCutTotal} {
+	for _, d := range []*prometheus.Desc{m.open, m.connectionsTotal, m.requestsTotal, m.acceptErrorsTotal, m.streamsOpen, m.streamsCutTotal, m.strangersCutTotal} {
 		out <- d
 	}
 }
@@ -126,4 +128,5 @@ func (p *Port) Collect(out chan<- prometheus.Metric) {
 	counter(m.acceptErrorsTotal, m.acceptErrors.Load())
 	gauge(m.streamsOpen, int64(p.contents.streams.opened()))
 	counter(m.streamsCutTotal, m.streamsCut.Load())
+	counter(m.strangersCutTotal, m.strangersCut.Load())
 }

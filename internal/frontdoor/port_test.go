@@ -33,7 +33,7 @@ func TestALPNRoutes(t *testing.T) {
 		{[]string{"ntptsd-line/1"}, "ntptsd-line/1", &operator, "line for operator\n"},
 		{[]string{"ntptsd-mode6/1"}, "ntptsd-mode6/1", &operator, "mode6 for operator\n"},
 		{[]string{"ntptsd-cmdmon/1"}, "ntptsd-cmdmon/1", nil, "cmdmon for anonymous\n"},
-		{[]string{"ntske/1", "ntptsd-cmdmon/1"}, "ntptsd-cmdmon/1", nil, "cmdmon for anonymous\n"},
+		{[]string{"ntske/1", "ntptsd-cmdmon/1"}, "ntptsd-cmdmon/1", &operator, "cmdmon for operator\n"},
 	} {
 		peer := s.dial(t, c.certificate, c.offers...)
 		if got := peer.ConnectionState(); got.NegotiatedProtocol != c.agreed || got.Version != tls.VersionTLS13 {
@@ -178,12 +178,13 @@ func TestRefusalsBeforeCryptography(t *testing.T) {
 // One protocol with all its connections open leaves the others theirs.
 func TestBudgetsKeepProtocolsApart(t *testing.T) {
 	s := servePort(t, nil)
+	operator := issue(t, "operator")
 	for range testPlaces * share(ofMode6) / 100 {
-		if got := line(t, s.dial(t, nil, tunnel.Mode6)); got != "mode6 for anonymous\n" {
+		if got := line(t, s.dial(t, &operator, tunnel.Mode6)); got != "mode6 for operator\n" {
 			t.Fatal(got)
 		}
 	}
-	frame, err := tunnel.ReadFrame(s.dial(t, nil, tunnel.Mode6), make([]byte, tunnel.MaxDatagram))
+	frame, err := tunnel.ReadFrame(s.dial(t, &operator, tunnel.Mode6), make([]byte, tunnel.MaxDatagram))
 	if refusal := tunnel.ParseAnswer(frame); err != nil || refusal == nil || !strings.Contains(refusal.Error(), "too many connections") {
 		t.Errorf("the excess: %q, %v", frame, err)
 	}
@@ -321,14 +322,25 @@ func TestPortDrains(t *testing.T) {
 	}
 }
 
-func TestBrokenListenerOfThePortIsAnError(t *testing.T) {
+// A listener that breaks ends nothing: key exchange and time go on.
+func TestBrokenListenerOfThePortEndsNothing(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.Close()
 	p := NewPort(Options{TLS: []net.Listener{l}, Certificates: &oneCertificate{}, Doorkeeper: &keeper{}, Slots: &places{}, Table: testTable(t), Metrics: answers(), Log: quiet()})
-	if err := p.Run(t.Context()); !errors.Is(err, net.ErrClosed) || !strings.HasPrefix(err.Error(), "monitoring: accept on ") {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	await(t, "the error to be counted", func() bool { return p.metrics.acceptErrors.Load() > 0 })
+	select {
+	case err := <-ended:
 		t.Errorf("Run = %v", err)
+	default:
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

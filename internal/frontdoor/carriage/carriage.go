@@ -25,7 +25,7 @@ const (
 	burstOfCarriage      = 1000
 	maxOpen              = 32 // questions of a connection that answers are let through for
 	idleTimeout          = time.Minute
-	loginTimeout         = 10 * time.Second // for the first frame of somebody who is nobody yet
+	loginTimeout         = 15 * time.Second // for the first frame of somebody who is nobody yet
 	writeTimeout         = 10 * time.Second // for a frame to be taken: who does not read is cut
 	daemonTimeout        = time.Second      // for a socket to the daemon, or room in its queue
 	maxErrorsOfTheDaemon = 100              // of its socket in a row

@@ -36,6 +36,9 @@ type trip struct {
 func (t *trip) admit(who api.Caller) {
 	t.stopClock()
 	t.who = who
+	if guest, ok := t.conn.(interface{ LoggedIn() }); ok && who.Role > api.Anonymous {
+		guest.LoggedIn()
+	}
 	if !who.Until.IsZero() {
 		t.ends = time.AfterFunc(time.Until(who.Until), t.cancel)
 	}
@@ -125,14 +128,20 @@ func (t *trip) login(ctx context.Context, token string) error {
 	return err
 }
 
-// carry hands a frame on, or refuses it. It fails when the connection is to end.
+// carry hands a frame on, or refuses it. It fails when the connection is to end. A turn of all connections' pace is for what the
+// daemon is asked alone; a stranger, who asks once, waits for nothing.
 func (t *trip) carry(ctx context.Context, frame []byte) error {
-	if err := errors.Join(t.own.wait(ctx), t.pace.wait(ctx)); err != nil {
-		return err
-	}
 	role := t.role(t.who)
 	d := t.judge(frame, role, t.Writes)
+	if role != api.Anonymous {
+		if err := t.own.wait(ctx); err != nil {
+			return err
+		}
+	}
 	if d.verdict == forwarded {
+		if err := t.pace.wait(ctx); err != nil {
+			return err
+		}
 		t.open.add(d.asked) // before the answer can be there
 		if err := t.ask(ctx, frame); err != nil {
 			d.verdict = unreachable

@@ -211,6 +211,9 @@ func (s *session) login(args []string) error {
 		return errBye // the next try costs a handshake
 	}
 	s.who = who
+	if guest, ok := s.conn.(interface{ LoggedIn() }); ok && !s.stranger() {
+		guest.LoggedIn()
+	}
 	s.out.line(codeOK, fmt.Sprintf("you are %s %q; help lists the commands", who.Role, who.Name))
 	return nil
 }

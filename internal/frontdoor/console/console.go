@@ -34,8 +34,8 @@ const (
 	// maxStranger is how many lines are answered before anybody has logged in, each by one line.
 	maxStranger = 8
 
-	strangerTimeout = 10 * time.Second // for the next line, before log-in
-	idleTimeout     = 5 * time.Minute  // and after it
+	strangerTimeout = 15 * time.Second // for a log-in, whatever is said meanwhile
+	idleTimeout     = 5 * time.Minute  // for the next line, after it
 	writeTimeout    = 10 * time.Second // for a reader who does not read
 	commandTimeout  = 10 * time.Second
 	byeTimeout      = time.Second
@@ -82,7 +82,8 @@ type session struct {
 	who      api.Caller
 	remote   netip.Addr
 	verbs    verbs
-	answered int // lines, of a stranger
+	answered int       // lines, of a stranger
+	begun    time.Time // when the stranger came
 }
 
 // errBye ends a session in peace.
@@ -91,7 +92,7 @@ var errBye = errors.New("console: bye")
 // Serve answers until the peer has gone, is idle for too long, or ctx is done.
 func (c *Console) Serve(ctx context.Context, conn net.Conn, who api.Caller) {
 	s := &session{Console: c, conn: conn, in: newLines(conn), out: newWriter(conn), who: who, remote: addressOf(conn),
-		verbs: newVerbs(c.Commands.Declarations())}
+		verbs: newVerbs(c.Commands.Declarations()), begun: time.Now()}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	s.out.line(220, s.greeting())
@@ -131,11 +132,11 @@ func (s *session) next(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	patience := idleTimeout
+	deadline := time.Now().Add(idleTimeout)
 	if s.stranger() {
-		patience = strangerTimeout
+		deadline = s.begun.Add(strangerTimeout)
 	}
-	if err := s.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := s.conn.SetReadDeadline(deadline); err != nil {
 		return "", err
 	}
 	if ctx.Err() != nil { // after the deadline was set: it must not outlive the one of the end
@@ -183,11 +184,11 @@ func (s *session) countStranger() error {
 func (s *session) end(err error) {
 	_ = s.conn.SetWriteDeadline(time.Now().Add(byeTimeout))
 	switch {
-	case errors.Is(err, errLineTooLong), errors.Is(err, errNotText):
+	case errors.Is(err, errLineTooLong), errors.Is(err, errNotText), errors.Is(err, errHTTP):
 		s.out.line(codeFailed, err.Error())
 	case errors.Is(err, errBye), errors.Is(err, io.EOF):
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		s.out.line(codeClosing, "too long without a line, or ntptsd ends")
+		s.out.line(codeClosing, "too long without a line or a log-in, or ntptsd ends")
 	case errors.Is(err, context.Canceled):
 		s.out.line(codeClosing, "ntptsd ends")
 	default:

@@ -18,6 +18,7 @@ var (
 	errLineTooLong = fmt.Errorf("a line has at most %d octets", maxLine)
 	errNotText     = errors.New("a line is UTF-8 text without control characters")
 	errQuote       = errors.New(`a quoted word ends with the same "`)
+	errHTTP        = errors.New("this is a console, and too late for HTTP")
 	errWords       = fmt.Errorf("a line has at most %d words", maxWords)
 )
 
@@ -32,7 +33,8 @@ func (l *lines) ready() bool {
 	return bytes.IndexByte(waiting, '\n') >= 0
 }
 
-// next is the next line without its end, LF or CR LF. What a peer sends before it half-closes counts as a line.
+// next is the next line without its end, LF or CR LF. What a peer sends before it half-closes counts as a line. A request of
+// HTTP ends the session, wherever it comes: behind its first line a web page may say whatever it likes.
 func (l *lines) next() (string, error) {
 	b, err := l.r.ReadSlice('\n')
 	switch {
@@ -41,7 +43,18 @@ func (l *lines) next() (string, error) {
 	case err != nil && (!errors.Is(err, io.EOF) || len(b) == 0):
 		return "", err
 	}
-	return clean(bytes.TrimRight(b, "\r\n"))
+	line, err := clean(bytes.TrimRight(b, "\r\n"))
+	if err == nil && isHTTP(line) {
+		return "", errHTTP
+	}
+	return line, err
+}
+
+// isHTTP tells whether a line is a request line (RFC 9112 section 3) of any version, or the preface of HTTP/2: three words, the last of which
+// is the version. No browser and no page can leave it out.
+func isHTTP(line string) bool {
+	words := strings.Fields(line)
+	return len(words) > 2 && len(words[len(words)-1]) > len("HTTP/") && strings.EqualFold(words[len(words)-1][:len("HTTP/")], "HTTP/")
 }
 
 // clean takes telnet's options out (RFC 854: IAC, command, option) and refuses what is no text.
