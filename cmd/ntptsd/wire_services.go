@@ -103,19 +103,20 @@ func (c servicesCertificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.C
 }
 
 func (s *services) port(table *api.Table, monitor *monitoring.Service, events *journal.Journal) frontdoor.Options {
+	line := &console.Console{Commands: frontdoor.NewDesk(table, s.log), Words: monitor, Logins: s.doorkeeper, Stream: events, View: viewText}
 	o := frontdoor.Options{
 		TLS: s.set.Monitoring, Plain: s.set.MonitoringPlain, Names: s.files.ServicesNames, Doorkeeper: s.doorkeeper,
 		Certificates: servicesCertificates{s.files}, Admits: s.doorkeeper.Admits,
 		Allow:     access.NewLimiter(handshakeEvery, handshakeBurst, handshakeEntries).Allow,
 		Strangers: access.NewLimiter(strangerEvery, strangerBurst, handshakeEntries).Allow,
 		Table:     table, Metrics: s.registry, Health: monitor, Stream: events, Web: web.Handler(), Log: s.log,
-		Line: &console.Console{Commands: frontdoor.NewDesk(table, s.log), Words: monitor, Logins: s.doorkeeper, Stream: events, View: viewText},
+		Line: line,
 	}
 	login := carriage.Options{Log: s.log, Still: s.doorkeeper.Still, Login: func(_ context.Context, conn net.Conn, token string) (api.Caller, error) {
 		return s.doorkeeper.Token(addressOf(conn), token)
 	}}
 	mode6, cmdmon := carriage.Mode6(s.door.DialMode6, login), carriage.Cmdmon(s.door.DialCmdmon, login)
-	s.registry.MustRegister(mode6, cmdmon)
+	s.registry.MustRegister(mode6, cmdmon, line)
 	o.Mode6, o.Cmdmon = mode6, cmdmon
 	if m := s.cfg.Monitoring; m != nil {
 		o.HelloTimeout, o.Connections = time.Duration(m.HelloTimeout), m.MaxConnections

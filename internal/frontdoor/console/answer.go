@@ -14,6 +14,7 @@ import (
 
 // Codes of answers. Where chronyc has a number for the same thing, it is that.
 const (
+	codeReady       = 220
 	codeOK          = 200
 	codeClosing     = 421
 	codeNoAnswer    = 430 // from the daemon next door
@@ -52,10 +53,11 @@ func codeOf(k api.Kind) int {
 type writer struct {
 	conn net.Conn
 	b    *bufio.Writer
+	told *counters
 }
 
-func newWriter(conn net.Conn) *writer {
-	w := &writer{conn: conn}
+func newWriter(conn net.Conn, told *counters) *writer {
+	w := &writer{conn: conn, told: told}
 	w.b = bufio.NewWriterSize(deadlined{conn}, maxOut)
 	return w
 }
@@ -76,6 +78,7 @@ const newline = "\r\n"
 
 // line is a whole answer. Whatever the text quotes, it stays a line.
 func (w *writer) line(code int, text string) {
+	w.told.count(code)
 	w.b.WriteString(strconv.Itoa(code))
 	w.b.WriteByte(' ')
 	w.b.WriteString(harmless(text))
@@ -84,6 +87,7 @@ func (w *writer) line(code int, text string) {
 
 // begin begins an answer of several lines.
 func (w *writer) begin(command string) {
+	w.told.count(codeOK)
 	w.b.WriteString(strconv.Itoa(codeOK))
 	w.b.WriteByte('-')
 	w.b.WriteString(harmless(command))
@@ -121,6 +125,7 @@ func (w *writer) object(code int, result any, problem *api.Problem) error {
 	if err != nil {
 		return api.Fail(api.Internal, err)
 	}
+	w.told.count(code)
 	w.b.Write(b)
 	w.b.WriteString(newline)
 	return nil

@@ -19,7 +19,12 @@ type verbs struct {
 }
 
 func newVerbs(all []api.Declaration) verbs {
-	v := verbs{all: all, native: map[string]bool{}}
+	v := verbs{native: map[string]bool{}}
+	for _, d := range all {
+		if d.Name != api.Login.Name { // which is another thing here: login TOKEN
+			v.all = append(v.all, d)
+		}
+	}
 	for _, c := range api.NativeWords() {
 		v.native[c.Declaration().Name] = true
 	}
@@ -82,7 +87,11 @@ func (s *session) answer(ctx context.Context, verb string, words []string, asJSO
 		s.refuse(asJSON, codeUnknown, api.NotFound, fmt.Sprintf("unknown command %.64q; help lists the commands", verb))
 		return nil
 	}
-	if d.Name == api.GetEvents.Name && slices.ContainsFunc(args, func(a string) bool { return a == "--follow" || a == "-f" }) {
+	if d.Name == api.GetEvents.Name && len(args) > 0 && (args[0] == "--follow" || args[0] == "-f") {
+		if len(args) > 1 {
+			s.refuse(asJSON, codeBadArgument, api.BadArgument, "events --follow takes nothing more; json events --follow answers in JSON")
+			return nil
+		}
 		return s.followEvents(ctx, asJSON)
 	}
 	if err := s.command(ctx, d, args, asJSON); err != nil {
@@ -225,7 +234,12 @@ func (s *session) help(about []string) {
 		return
 	}
 	var b strings.Builder
-	if d, _, ok := s.verbs.find(about); len(about) > 0 && ok {
+	d, _, ok := s.verbs.find(about)
+	if len(about) > 0 && !ok {
+		s.out.line(codeUnknown, fmt.Sprintf("unknown command %.64q; help lists the commands", about[0]))
+		return
+	}
+	if ok {
 		fmt.Fprintf(&b, "%s: %s\nrole %s, takes %s\n", d.Name, d.Summary, d.Role, usage(d))
 		for _, a := range d.Args {
 			fmt.Fprintf(&b, "  %-12s %s\n", a.Name, a.Summary)

@@ -63,7 +63,7 @@ type Stream interface {
 	Next(ctx context.Context, after uint64) ([]api.Item, error)
 }
 
-// Console serves connections. Its fields are set before the first one.
+// Console serves connections. Its fields are set before the first one. A prometheus.Collector.
 type Console struct {
 	Commands Commands
 	Words    Words
@@ -71,6 +71,8 @@ type Console struct {
 	Stream   Stream
 	// View is the text for people of what a command answered as JSON.
 	View func(command string, answer []byte, now time.Time) (string, error)
+
+	answers counters
 }
 
 // session is one connection, and belongs to its goroutine.
@@ -91,11 +93,11 @@ var errBye = errors.New("console: bye")
 
 // Serve answers until the peer has gone, is idle for too long, or ctx is done.
 func (c *Console) Serve(ctx context.Context, conn net.Conn, who api.Caller) {
-	s := &session{Console: c, conn: conn, in: newLines(conn), out: newWriter(conn), who: who, remote: addressOf(conn),
+	s := &session{Console: c, conn: conn, in: newLines(conn), out: newWriter(conn, &c.answers), who: who, remote: addressOf(conn),
 		verbs: newVerbs(c.Commands.Declarations()), begun: time.Now()}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	s.out.line(220, s.greeting())
+	s.out.line(codeReady, s.greeting())
 	for {
 		line, err := s.next(ctx)
 		if err == nil {

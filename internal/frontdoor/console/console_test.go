@@ -15,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/ntptsd/ntptsd/internal/api"
 )
 
@@ -149,6 +151,8 @@ func TestTranscripts(t *testing.T) {
 		"control character":          {"pe\x00ers\n", "500 a line is UTF-8 text without control characters\n"},
 		"long line":                  {strings.Repeat("x", maxLine+1), "500 a line has at most 1024 octets\n"},
 		"bad token":                  {"login ntptsd_bad\npeers\n", "530 this token does not count\n"},
+		"help for nothing":           {"help nope\nquit\n", "502 unknown command \"nope\"; help lists the commands\n421 bye\n"},
+		"follow, and more":           {"events --follow 3\nquit\n", "504 events --follow takes nothing more; json events --follow answers in JSON\n421 bye\n"},
 		"empty lines":                {"\n\r\n  \nquit\n", "421 bye\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -156,6 +160,35 @@ func TestTranscripts(t *testing.T) {
 				t.Errorf("got:\n%s\nwant:\n%s", got, hello+c.want)
 			}
 		})
+	}
+}
+
+// Whatever is answered is counted by its code, what is refused too.
+func TestAnswersAreCounted(t *testing.T) {
+	w := &world{}
+	c := &Console{Commands: w.table(t), Words: w, Logins: w, View: func(string, []byte, time.Time) (string, error) { return "", nil }}
+	here, there := net.Pipe()
+	go func() { c.Serve(t.Context(), here, alice); here.Close() }()
+	go func() { _, _ = io.WriteString(there, "peers\njson rv\nrm\n\x00\n") }()
+	if _, err := io.ReadAll(there); err != nil {
+		t.Fatal(err)
+	}
+	if err := testutil.CollectAndCompare(c, strings.NewReader(`# HELP ntptsd_monitoring_console_answers_total Answers of the console by code: 200 done, 4xx try later, 500 a line that cannot be read, 501 not for this role, 530 log in first.
+# TYPE ntptsd_monitoring_console_answers_total counter
+ntptsd_monitoring_console_answers_total{code="200"} 1
+ntptsd_monitoring_console_answers_total{code="220"} 1
+ntptsd_monitoring_console_answers_total{code="421"} 0
+ntptsd_monitoring_console_answers_total{code="430"} 0
+ntptsd_monitoring_console_answers_total{code="450"} 0
+ntptsd_monitoring_console_answers_total{code="500"} 1
+ntptsd_monitoring_console_answers_total{code="501"} 0
+ntptsd_monitoring_console_answers_total{code="502"} 1
+ntptsd_monitoring_console_answers_total{code="503"} 1
+ntptsd_monitoring_console_answers_total{code="504"} 0
+ntptsd_monitoring_console_answers_total{code="505"} 0
+ntptsd_monitoring_console_answers_total{code="530"} 0
+`)); err != nil {
+		t.Error(err)
 	}
 }
 
