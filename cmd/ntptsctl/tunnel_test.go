@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -315,6 +316,33 @@ func TestRelayIsForTheProgramOnly(t *testing.T) {
 	if _, err := its.Write(frame); err == nil {
 		t.Error("the connection is still open")
 	}
+}
+
+// A port that was silent may be somebody else's by now.
+func TestRelayAsksAgainWhosePortItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		port := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 40000}
+		asked, its := 0, true
+		r := &relay{mine: func(netip.AddrPort) bool { asked++; return its }}
+		for i, c := range []struct {
+			after     time.Duration
+			its, want bool
+			asked     int
+		}{
+			{0, true, true, 1},
+			{trusted, false, true, 1}, // it speaks all the time
+			{trusted, false, true, 1},
+			{trusted + time.Millisecond, true, true, 2},
+			{trusted + time.Millisecond, false, false, 3},
+			{0, false, false, 4},
+			{0, true, true, 5},
+		} {
+			time.Sleep(c.after)
+			if its = c.its; r.accept(port) != c.want || asked != c.asked {
+				t.Errorf("datagram %d: accepted %v, asked %d times, want %d", i, !c.want, asked, c.asked)
+			}
+		}
+	})
 }
 
 func TestOwnSockets(t *testing.T) {

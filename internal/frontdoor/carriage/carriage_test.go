@@ -293,6 +293,77 @@ func TestPaceOfAll(t *testing.T) {
 	})
 }
 
+// Frames that the daemon is not asked take no turn of the pace that all share, and a stranger waits for nothing.
+func TestOnlyQuestionsTakeTurns(t *testing.T) {
+	for name, c := range map[string]struct {
+		who   api.Caller
+		frame []byte
+		turns int
+		sees  bool // an answer of ours
+	}{
+		"stranger": {api.Caller{}, ask6(mode6.OpReadVariables, 7), 0, true},
+		"refused":  {monitor, ask6(mode6.OpConfigure, 7), 0, true},
+		"garbage":  {monitor, []byte("garbage"), 0, false},
+		"question": {monitor, ask6(mode6.OpReadVariables, 7), 1, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t, Mode6, c.who, Options{})
+			if c.turns == 0 { // what waits for a turn waits for minutes
+				r.c.pace.next = time.Now().Add(time.Hour)
+			}
+			before := r.c.pace.next
+			r.send(c.frame)
+			if c.sees {
+				if _, err := r.receive(); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			synctest.Wait()
+			if took := r.c.pace.next.After(before); took != (c.turns > 0) {
+				t.Errorf("%s: took a turn: %v", name, took)
+			}
+		})
+	}
+}
+
+// told is a connection that is told of log-ins.
+type told struct {
+	net.Conn
+	times chan struct{}
+}
+
+func (c *told) LoggedIn() { c.times <- struct{}{} }
+
+// Whoever keeps the connections hears of a token that counts, and of no other.
+func TestLogInsAreTold(t *testing.T) {
+	for token, want := range map[string]int{"t1": 1, "t2": 0} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &rig{t: t, daemon: make(chan net.Conn, 1), ended: make(chan struct{})}
+			r.c = Mode6(func(context.Context) (net.Conn, error) {
+				ours, its := net.Pipe()
+				r.daemon <- its
+				return ours, nil
+			}, Options{Log: quiet(), Login: once("t1", monitor)})
+			var server net.Conn
+			r.client, server = net.Pipe()
+			conn := &told{server, make(chan struct{}, 9)}
+			go func() {
+				defer close(r.ended)
+				r.c.Serve(context.Background(), conn, api.Caller{})
+			}()
+			r.send(tunnel.AppendGreeting(nil, token))
+			if _, err := r.receive(); err != nil {
+				t.Error(err)
+			}
+			r.client.Close()
+			<-r.ended
+			if len(conn.times) != want {
+				t.Errorf("%s: told %d times, want %d", token, len(conn.times), want)
+			}
+		})
+	}
+}
+
 func TestGreetings(t *testing.T) {
 	for name, c := range map[string]struct {
 		who   api.Caller

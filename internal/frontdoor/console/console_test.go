@@ -213,6 +213,56 @@ func TestStranger(t *testing.T) {
 	}
 }
 
+// A request of a web page that comes too late to be known for HTTP is no line of ours, and nothing behind it either.
+func TestLateRequestsAreNoLines(t *testing.T) {
+	const end = "500 this is a console, and too late for HTTP\n"
+	for name, c := range map[string]struct{ send, want string }{
+		"form":            {"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n\r\npeers\nkeys rotate default\n", end},
+		"quotes":          {"GET /\"\"peers HTTP/1.1\r\n\r\npeers\n", end},
+		"HTTP/1.0":        {"HEAD / HTTP/1.0\r\npeers\n", end},
+		"HTTP/2":          {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\npeers\n", end},
+		"lower case":      {"post / http/1.1\r\npeers\n", end},
+		"another method":  {"PEERS / HTTP/1.1\r\npeers\n", end},
+		"on other lines":  {"peers\nGET / HTTP/1.1\npeers\n", "200-peers\n..peers says?[2J\n..\nlast\n.\n" + end},
+		"ends following":  {"events --follow\nGET / HTTP/1.1\npeers\n", "200-events: an empty line ends\n.\n" + end},
+		"a long target":   {"GET /" + strings.Repeat("x", maxLine) + " HTTP/1.1\r\npeers\n", "500 a line has at most 1024 octets\n"},
+		"words like that": {"rv 0 http\nquit\n", "503 no such association [mode6 error 4]\n421 bye\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{feed: make(feed)}
+			if got := w.transcript(t, alice, c.send); got != hello+c.want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, hello+c.want)
+			}
+		})
+	}
+}
+
+// told is a connection that is told of log-ins.
+type told struct {
+	net.Conn
+	times atomic.Int32
+}
+
+func (c *told) LoggedIn() { c.times.Add(1) }
+
+// Whoever keeps the connections hears of a log-in that counts, and of no other.
+func TestLogInsAreTold(t *testing.T) {
+	for send, want := range map[string]int32{"login " + token + "\nquit\n": 1, "login ntptsd_bad\n": 0, "help\nquit\n": 0} {
+		w := new(world)
+		c := &Console{Commands: w.table(t), Words: w, Logins: w}
+		here, there := net.Pipe()
+		conn := &told{Conn: here}
+		done := make(chan struct{})
+		go func() { defer close(done); defer here.Close(); c.Serve(t.Context(), conn, stranger) }()
+		go func() { _, _ = io.WriteString(there, send) }()
+		_, _ = io.Copy(io.Discard, there)
+		<-done
+		if got := conn.times.Load(); got != want {
+			t.Errorf("%q: told %d times, want %d", send, got, want)
+		}
+	}
+}
+
 func TestRoles(t *testing.T) {
 	monitor := api.Caller{Role: api.Monitor, Name: "m"}
 	scraper := api.Caller{Role: api.Monitor, Name: "s", Only: []string{api.DoorMetrics}}
@@ -244,6 +294,26 @@ func TestWhoIsRevokedIsSentAway(t *testing.T) {
 	if want := hello + "530 what you logged in with does not count any more\n"; got != want {
 		t.Errorf("got:\n%s", got)
 	}
+}
+
+// A stranger's time is for a log-in, not for each line.
+func TestStrangersHaveOneDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		peer, ended := new(world).open(t, stranger)
+		go func() { _, _ = io.Copy(io.Discard, peer) }()
+		for range maxStranger - 1 {
+			_, _ = io.WriteString(peer, "\n")
+			time.Sleep(strangerTimeout / 5)
+		}
+		<-ended
+		if took := time.Since(began); took > strangerTimeout*7/5 { // as long as we talked
+			t.Errorf("ended after %v", took)
+		}
+		if _, err := io.WriteString(peer, "\n"); err == nil {
+			t.Error("the connection is open")
+		}
+	})
 }
 
 func TestPatience(t *testing.T) {

@@ -5,7 +5,7 @@ import { backOff } from './backoff.js';
 import { History, daySeconds } from './history.js';
 import { event, events, mergeEvents, networks, sample } from './model.js';
 import { Rates } from './rates.js';
-import { exchange, explain, kept, takeFragment, whoAmI } from './session.js';
+import { exchange, explain, kept, leave, takeFragment, whoAmI } from './session.js';
 import { Parser } from './sse.js';
 
 const newsWithin = 12_000; // milliseconds; a sample comes every 2 s
@@ -127,6 +127,7 @@ class Live {
   }
 
   logout() {
+    leave(this.#token);
     this.#turn++;
     this.#end('');
   }

@@ -1,10 +1,11 @@
 // Who is logged in, and with what. Tokens are shown in a header only: a URL ends in logs and histories.
 
-import { askJSON, Refused } from './ask.js';
+import { ask, askJSON, Refused } from './ask.js';
 import { identity } from './model.js';
 
 const key = 'ntptsd-session';
 const oncePrefix = 'ntptsd1_';
+const sessionPrefix = 'ntptsds_';
 
 // The storage of the tab: a reload stays logged in, another tab and a closed one do not.
 export const kept = {
@@ -51,6 +52,11 @@ export async function exchange(token) {
   const session = await askJSON('/v1/session', { method: 'POST', token });
   if (typeof session?.token !== 'string' || session.token === '') throw new Error('ntptsd gave no session');
   return session.token;
+}
+
+/** leave ends the session of a token, if it is one's. That nobody answers is no reason to stay. */
+export function leave(token) {
+  if (token.startsWith(sessionPrefix)) ask('/v1/session', { method: 'DELETE', token }).catch(() => {});
 }
 
 /** explain says what a failed log-in means and what to do. */
