@@ -6,10 +6,10 @@ LDFLAGS   := -s -w
 SOURCES   := bench cmd internal protocol test web/*.go
 TOOL      := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help build run test check vet race fuzz interop browser peers bench clean
+.PHONY: help build run test check vet race fuzz interop browser peers bench bench-monitoring clean
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 build: ## bin/ntptsd and bin/ntptsctl, static
 	$(STATIC) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -52,6 +52,9 @@ browser: build ## a real Chromium at the dashboard (needs chromium and npm); scr
 
 bench: build ## CPU per operation beside the bare ceiling and chronyd, as ratios of one run
 	$(GO) run ./bench
+
+bench-monitoring: build ## what the services port costs, and what it takes from key exchange (make peers: 64 sources of a real chronyd)
+	$(GO) run ./bench -cycles 10 monitoring
 
 clean: ## what was built and downloaded
 	rm -rf bin .cache

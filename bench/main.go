@@ -1,5 +1,6 @@
 // Command bench is "make bench": what one operation costs a server, in CPU time, beside the bare ceiling and beside
 // chronyd, as ratios of one run. Slices of all systems alternate, since a machine's speed drifts; it judges nothing.
+// "make bench-monitoring" is what the services port costs, and what it takes away from key exchange; see monitoring.go.
 package main
 
 import (
@@ -30,6 +31,8 @@ func main() {
 		err = bareEcho(args[1])
 	case len(args) == 5 && args[0] == "tls":
 		err = bareTLS(args[1], args[2], args[3], args[4])
+	case len(args) >= 1 && args[0] == "monitoring":
+		err = monitoring(*cycles, args[1:])
 	case len(args) == 0:
 		err = compare(*cycles, *withPeers)
 	default:

@@ -25,6 +25,7 @@ type bench struct {
 	dir   string
 	roots *x509.CertPool
 	procs []*exec.Cmd
+	log   *os.File // of the servers that are started from now on; nil: none
 }
 
 func newBench(ctx context.Context) (*bench, error) {
@@ -52,19 +53,27 @@ func (b *bench) write(name, text string) (string, error) {
 	return b.path(name), os.WriteFile(b.path(name), []byte(text), 0o600)
 }
 
-// stop ends what was started, by its process id, and removes the folder.
+// stop ends what was started, and removes the folder.
 func (b *bench) stop() {
+	b.stopServers()
+	os.RemoveAll(b.dir)
+}
+
+// stopServers ends what was started, by its process id.
+func (b *bench) stopServers() {
 	for _, p := range b.procs {
 		p.Process.Signal(syscall.SIGTERM)
 		p.Wait()
 	}
-	os.RemoveAll(b.dir)
+	b.procs = nil
 }
 
 // start runs a server on the last core; the load runs on the others.
 func (b *bench) start(args ...string) (*exec.Cmd, error) {
 	c := exec.Command(args[0], args[1:]...)
-	c.Stderr = nil
+	if b.log != nil {
+		c.Stderr = b.log
+	}
 	if os.Getenv("NTPTSD_BENCH_VERBOSE") != "" {
 		c.Stderr = os.Stderr
 	}
