@@ -17,6 +17,10 @@ const (
 	strangersOfNetwork     = 8  // for lines and frames
 	strangersOfNetworkHTTP = 64 // health checks and browsers behind one address
 
+	// moment is how long over HTTP more of a network are let in than that: the dashboards behind one address come back all at once
+	// after a restart, and log in as soon as they are heard. All networks together stay within the third meanwhile.
+	moment = time.Second
+
 	// strangerLife is for a log-in, from the first octet to the last. Protocols end sooner by themselves, with a word.
 	strangerLife     = 20 * time.Second
 	strangerLifeHTTP = 2 * time.Minute
@@ -73,15 +77,22 @@ func (c *conn) settle(to protocol, stranger bool) (rival *conn, ok bool) {
 	if _, open := p.open[c]; !open {
 		return nil, false
 	}
+	now := time.Now()
 	if stranger {
-		if networkFull, full := p.room(to, network); networkFull || full {
-			return p.idlest(to, network, networkFull), false
+		networkFull, full := p.room(to, network)
+		if networkFull {
+			if rival = p.idlest(to, network, true, now.Add(-moment)); rival != nil || to != ofHTTP {
+				return rival, false
+			}
+		}
+		if full {
+			return p.idlest(to, network, networkFull, now), false
 		}
 	}
 	if !p.budgets.acquire(to) {
-		return p.idlest(to, network, false), false
+		return p.idlest(to, network, false, now), false
 	}
-	c.protocol, c.since = to, time.Now()
+	c.protocol, c.since = to, now
 	if stranger {
 		life := strangerLife
 		if to == ofHTTP {
@@ -94,14 +105,14 @@ func (c *conn) settle(to protocol, stranger bool) (rival *conn, ok bool) {
 	return nil, true
 }
 
-// idlest is the stranger who has asked nothing for longest, of one network or of all; if all ask, the one who does since then.
-// Lines and frames have none: who logs in says so at once, and would be sent away by who only connects.
-func (p *Port) idlest(of protocol, network netip.Prefix, within bool) (found *conn) {
+// idlest is the stranger who has asked nothing for longest, since then at the latest, of one network or of all; if all ask, the one
+// who does for longest. Lines and frames have none: who is about to log in would be sent away by who only connects.
+func (p *Port) idlest(of protocol, network netip.Prefix, within bool, then time.Time) (found *conn) {
 	if of != ofHTTP {
 		return nil
 	}
 	for c := range p.open {
-		if !c.stranger || c.protocol != of || within && networkOf(c.remote) != network {
+		if !c.stranger || c.protocol != of || c.since.After(then) || within && networkOf(c.remote) != network {
 			continue
 		}
 		if found == nil || !c.asking && found.asking || c.asking == found.asking && c.since.Before(found.since) {
