@@ -245,8 +245,10 @@ func TestWhoMakesRoom(t *testing.T) {
 		var of []*conn
 		for range strangersOfNetworkHTTP {
 			of = append(of, come("192.0.2.1", true))
+			if len(of) == 1 {
+				turned(of[0], http.StateActive) // the oldest of its network asks for long, the next has just been answered
+			}
 		}
-		turned(of[0], http.StateActive) // the oldest of its network asks, the next has just been answered
 		turned(&prefixed{Conn: of[1]}, http.StateActive)
 		time.Sleep(time.Millisecond)
 		turned(&prefixed{Conn: of[1]}, http.StateIdle)

@@ -230,7 +230,7 @@ func TestLateRequestsAreNoLines(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &world{feed: make(feed)}
-			if got := w.transcript(t, alice, c.send); got != hello+c.want {
+			if got := w.transcript(t, alice, c.send+"\nquit\n"); got != hello+c.want {
 				t.Errorf("got:\n%s\nwant:\n%s", got, hello+c.want)
 			}
 		})
