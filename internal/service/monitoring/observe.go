@@ -48,7 +48,7 @@ func (s *Service) followSources(ctx context.Context) {
 	defer ticker.Stop()
 	var asked time.Time
 	for {
-		if now := time.Now(); s.Neighbour.Name() != "" && (s.journal.Followed() || now.Sub(asked) >= sourcesEvery) {
+		if now := time.Now(); s.Neighbour.Name() != "" && (s.journal.Followed() || now.Sub(asked) >= sourcesEvery-showEvery/2) {
 			asked = now
 			if all, err := s.Neighbour.Sources(ctx); err == nil {
 				s.sources.Store(&observed{all, time.Now()})
@@ -78,7 +78,7 @@ func (s *Service) follow(ctx context.Context) {
 			s.journal.Add(e)
 		}
 		s.history.add(now)
-		if now.at.Sub(shown) >= showEvery {
+		if now.at.Sub(shown) >= showEvery-lookEvery/2 { // a tick may come a little early
 			shown = now.at
 			if err := s.journal.Show(now.sample()); err != nil {
 				s.log.Error("the state cannot be shown", "error", err) // infinity or a year 10000: our own fault
