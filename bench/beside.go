@@ -71,6 +71,7 @@ func startAsking(_ context.Context, d *daemon, from string) (*work, error) {
 type compared struct {
 	beside
 	alone, both, monitoring []float64
+	exchanges               []float64 // that each daemon made, where they are not always as many
 }
 
 // measureBeside: the daemon is one process, and its CPU time has no owner within. So slices with the same work are compared:

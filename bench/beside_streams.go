@@ -8,15 +8,14 @@ import (
 )
 
 const (
-	sampleEvery = 2 * time.Second // of the stream: a window of as much has exactly one sample for each reader, in its middle
-	// windowPairs times both daemons make windowChunk key exchanges in a window, in turn.
-	windowPairs = 12
-	windowChunk = 25
+	windowChunk = 25                     // key exchanges of one daemon, before those of the other
+	afterSample = 300 * time.Millisecond // a window ends so long after all readers were told one
 )
 
 // measureBesideStreams: readers cannot come and go between slices of a tenth of a second, and what they cost comes all at
-// once. So windows are as long as the stream's period. In one of them the daemon with readers and the one without make key
-// exchanges in turn, a few at a time, so that the machine's speed is the same for both; in the next one there are none:
+// once, when they are told a sample. So a window goes on until that has happened once. In one of them the daemon with readers
+// and the one without make key exchanges in turn, a few at a time, so that the machine's speed is the same for both; in the
+// next one there are none:
 //
 //	(with readers and key exchanges - with readers) / (key exchanges alone - nothing)
 func measureBesideStreams(ctx context.Context, b *bench, t *table, cycles int) error {
@@ -24,7 +23,7 @@ func measureBesideStreams(ctx context.Context, b *bench, t *table, cycles int) e
 	if err != nil {
 		return err
 	}
-	c := &compared{beside: beside{name: fmt.Sprintf("%d readers, each told a sample every %v", readers, sampleEvery)}}
+	c := &compared{beside: beside{name: fmt.Sprintf("%d readers, each told one sample in a window", readers)}}
 	for block := range besideBlocks {
 		watched, other := both[block%2], both[1-block%2]
 		f, err := watched.follow(ctx, readers, fmt.Sprintf("127.0.20.%d", 1+block))
@@ -40,63 +39,66 @@ func measureBesideStreams(ctx context.Context, b *bench, t *table, cycles int) e
 			return err
 		}
 	}
-	c.report(t, windowPairs*windowChunk)
+	c.report(t, int(median(c.exchanges)))
 	return nil
 }
 
 func (c *compared) measureWindows(ctx context.Context, f *followers, watched, other *daemon, cycles int) error {
 	pair := [2]*daemon{watched, other}
 	for cycle := range cycles + 1 { // the first warms up
-		with, err := window(ctx, f, pair, cycle, true)
+		with, n, err := window(ctx, f, pair, cycle, true)
 		if err != nil {
 			return err
 		}
-		without, err := window(ctx, f, pair, cycle, false)
+		without, _, err := window(ctx, f, pair, cycle, false)
 		if err != nil {
 			return err
 		}
 		if cycle > 0 {
 			c.both, c.monitoring = append(c.both, with[0]), append(c.monitoring, without[0])
-			c.alone = append(c.alone, with[1]-without[1])
+			c.alone, c.exchanges = append(c.alone, with[1]-without[1]), append(c.exchanges, n)
 		}
 	}
 	return nil
 }
 
-// window is the CPU of both daemons in one period of the stream, from between two samples.
-func window(ctx context.Context, f *followers, pair [2]*daemon, turn int, exchanging bool) (ns [2]float64, err error) {
-	if err := f.beat(ctx); err != nil {
-		return ns, err
-	}
-	begin := f.beaten.Add(sampleEvery / 2)
-	if err := sleep(ctx, time.Until(begin)); err != nil {
-		return ns, err
-	}
+// window is the CPU of both daemons, from between two samples to between the next two, and how many key exchanges each made.
+func window(ctx context.Context, f *followers, pair [2]*daemon, turn int, exchanging bool) (ns [2]float64, n float64, err error) {
 	before, err := cpuOf(pair)
 	if err != nil {
-		return ns, err
+		return ns, 0, err
 	}
-	for i := range windowPairs * 2 {
+	began, heard := time.Now(), f.heard.Load()
+	var ends time.Time // zero until the sample came
+	for i := 0; ends.IsZero() || time.Now().Before(ends); i++ {
+		switch {
+		case ends.IsZero() && f.heard.Load() > heard:
+			ends = time.Now().Add(afterSample)
+		case time.Since(began) > everydayWait:
+			return ns, 0, errors.New("no sample came")
+		}
 		if !exchanging {
-			break
+			if err := sleep(ctx, trailing); err != nil {
+				return ns, 0, err
+			}
+			continue
 		}
-		d := pair[(i+turn)%2]
-		if _, err := keLoad(d.ke, d.roots)(windowChunk); err != nil {
-			return ns, err
+		for j := range pair {
+			d := pair[(i+j+turn)%2]
+			if _, err := keLoad(d.ke, d.roots)(windowChunk); err != nil {
+				return ns, 0, err
+			}
 		}
+		n += windowChunk
 	}
-	left := time.Until(begin.Add(sampleEvery))
-	if left < 0 {
-		return ns, fmt.Errorf("%d key exchanges took %v longer than %v", 2*windowPairs*windowChunk, -left, sampleEvery)
-	}
-	if err := sleep(ctx, left); err != nil {
-		return ns, err
+	if err := sleep(ctx, trailing); err != nil {
+		return ns, 0, err
 	}
 	after, err := cpuOf(pair)
 	for i := range ns {
 		ns[i] = float64(after[i] - before[i])
 	}
-	return ns, err
+	return ns, n, err
 }
 
 func cpuOf(pair [2]*daemon) (cpu [2]time.Duration, err error) {

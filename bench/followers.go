@@ -22,7 +22,7 @@ const (
 // followers are readers of /v1/stream.
 type followers struct {
 	beats  chan struct{} // a sample came to the first of them; never blocks it
-	beaten time.Time     // when beat saw the last of them
+	heard  atomic.Int64  // how often the first of them was told something
 	ended  atomic.Int64  // before close
 	mu     sync.Mutex
 	open   []io.Closer // guarded by mu
@@ -122,6 +122,7 @@ func (f *followers) listen(r io.Reader, first bool) {
 			return
 		}
 		if first && n > 0 {
+			f.heard.Add(1)
 			select {
 			case f.beats <- struct{}{}:
 			default:
@@ -149,7 +150,6 @@ func (f *followers) beat(ctx context.Context) error {
 	}
 	select {
 	case <-f.beats:
-		f.beaten = time.Now()
 		return nil
 	case <-time.After(everydayWait):
 		return errors.New("no sample came")
