@@ -145,22 +145,26 @@ func TestRefusals(t *testing.T) {
 
 func TestWrongUsageOfCommands(t *testing.T) {
 	for words, want := range map[string]string{
-		"status now":              "status takes no argument, and 1 were given; see ntptsctl status --help",
-		"targets drain":           "targets drain takes TARGET, and 0 were given; see ntptsctl targets drain --help",
-		"targets drain a b":       "targets drain takes TARGET, and 2 were given",
-		"keys rotate a b":         "keys rotate takes [RING], and 2 were given",
-		"keys rotat":              "keys takes no argument",
-		"clients --limit few":     `invalid argument "few"`,
-		"clients --limit":         "flag needs an argument: --limit; see ntptsctl clients --help",
-		"status --limit 3":        "unknown flag: --limit; see ntptsctl status --help",
-		"status --timeout 0s":     "--timeout 0s: more than 0",
-		"status --timeout never":  `invalid argument "never"`,
-		"clents":                  "unknown command",
-		"--socket":                "flag needs an argument: --socket",
-		"reload --json=sometimes": `invalid argument "sometimes"`,
+		"status now":                             "status takes no argument, and 1 were given; see ntptsctl status --help",
+		"targets drain":                          "targets drain takes TARGET, and 0 were given; see ntptsctl targets drain --help",
+		"targets drain a b":                      "targets drain takes TARGET, and 2 were given",
+		"keys rotate a b":                        "keys rotate takes [RING], and 2 were given",
+		"keys rotat":                             "keys takes no argument",
+		"clients --limit few":                    `invalid argument "few" for "--limit" flag: must be a whole number; see ntptsctl clients --help`,
+		"clients --limit 1.5":                    "must be a whole number",
+		"clients --limit 1e3":                    "must be a whole number",
+		"history --seconds 99999999999999999999": `"--seconds" flag: is out of range`,
+		"clients --limit":                        "flag needs an argument: --limit; see ntptsctl clients --help",
+		"status --limit 3":                       "unknown flag: --limit; see ntptsctl status --help",
+		"status --timeout 0s":                    "--timeout 0s: more than 0",
+		"status --timeout never":                 `invalid argument "never"`,
+		"nothing":                                `ntptsctl: unknown command "nothing" for "ntptsctl"; see ntptsctl --help` + "\n",
+		"clents":                                 "; see ntptsctl --help\n",
+		"--socket":                               "flag needs an argument: --socket",
+		"reload --json=sometimes":                `invalid argument "sometimes" for "--json" flag: must be true or false, or left out`,
 	} {
 		code, stdout, stderr := ctl(t, "/nonexistent/s", strings.Fields(words)...)
-		if code != exitUsage || stdout != "" || !strings.Contains(stderr, want) {
+		if code != exitUsage || stdout != "" || !strings.Contains(stderr, want) || strings.Contains(stderr, "strconv") {
 			t.Errorf("%s: exit %d, %q, %q; want %d and %q", words, code, stdout, stderr, exitUsage, want)
 		}
 	}

@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +74,21 @@ func TestTimeServer(t *testing.T) {
 	} {
 		if got := timeServer(ke); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// Who probes the wrong port hears which one it is not.
+func TestProbeOfAnotherService(t *testing.T) {
+	dir := t.TempDir()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	for at, want := range map[string]string{
+		services(t, dir, http.NotFound, nil, nil): "That is another TLS service: key exchange is at port 4460",
+		plain.Listener.Addr().String():            "Nothing speaks TLS there: key exchange is at TCP port 4460",
+	} {
+		if code, stdout, _ := remotely(t, "probe", "--ca", filepath.Join(dir, "ca.pem"), at); code != int(probe.Critical) || !strings.Contains(stdout, want) {
+			t.Errorf("exit %d, %s, want %q", code, stdout, want)
 		}
 	}
 }

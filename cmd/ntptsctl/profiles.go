@@ -44,10 +44,11 @@ func (f *flags) tunnels(root *cobra.Command) func(host string) dialer {
 			if host != "" && f.given("host") {
 				return nil, fmt.Errorf("--host says where the tunnel leads to: write -- in the place of HOST, or before %.80q if that is not one", host)
 			}
-			asks, err := f.client(root)
+			chosen := func() (client, error) { return f.client(root) }
 			if host != "" {
-				asks, err = f.at(root, host)
+				chosen = func() (client, error) { return f.at(root, host) }
 			}
+			asks, err := chosen()
 			switch {
 			case err != nil:
 				return nil, err

@@ -100,6 +100,23 @@ func TestPictures(t *testing.T) {
 	}
 }
 
+// A source has a name that people know; a reference id of IPv6 is a hash.
+func TestTheSourceHasItsName(t *testing.T) {
+	clock := api.Tracking{Synchronised: true, ReferenceID: "b3a1c2d4"}
+	for want, h := range map[string]api.Sample{
+		"time.example": {Status: api.Status{Clock: clock}, Sources: []api.Source{{Name: "other", Selection: "combined"}, {Name: "time.example", Selection: api.SelectionSelected}}},
+		"2001:db8::1":  {Status: api.Status{Clock: clock}, Sources: []api.Source{{Address: "2001:db8::1", Selection: api.SelectionSelected}}},
+		"b3a1c2d4":     {Status: api.Status{Clock: clock}, Sources: []api.Source{{Name: "other", Selection: "combined"}}},
+		"PPS":          {Status: api.Status{Clock: api.Tracking{Synchronised: true, ReferenceID: "PPS"}}},
+		"-":            {Sources: []api.Source{{Name: "before", Selection: api.SelectionSelected}}},
+		`\x1b[2J`:      {Status: api.Status{Clock: clock}, Sources: []api.Source{{Name: "\x1b[2J", Selection: api.SelectionSelected}}},
+	} {
+		if got := (&hostView{got: reading{Sample: h}}).source(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestTopFollowsKeys(t *testing.T) {
 	m := fiveHosts()
 	for _, c := range []struct {
@@ -254,6 +271,9 @@ func TestTopOnce(t *testing.T) {
 		checkSafe(t, hosts, stdout+stderr)
 	}
 	_, stdout, _ := remotely(t, "--config", file, "top", "good")
+	if strings.Contains(stdout, "j/k") { // nobody presses a key in a pipe
+		t.Errorf("keys are explained:\n%s", stdout)
+	}
 	for _, want := range []string{"5.0     500      40.0\n", "\nntp1  192.0.2.10  server", "in a second  5.0 key exchanges, 500 answers with time, 40.0 with a cookie"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)

@@ -164,16 +164,6 @@ func TestChroncyThroughTheTunnel(t *testing.T) {
 	}
 }
 
-// Where a flag or a profile says the host, -- stands in its place.
-func TestTunnelToTheHostOfTheFlags(t *testing.T) {
-	ourTools(t)
-	f := &far{answer: "OK"}
-	_, out, err := through(t, f, "", "chronyc", "--", "-n", "ask=1")
-	if err != nil || len(f.hosts) != 1 || f.hosts[0] != "" || !strings.Contains(out, " -n ask=1]\n") {
-		t.Errorf("hosts %q, %v:\n%s", f.hosts, err, out)
-	}
-}
-
 func TestNtpqThroughTheTunnel(t *testing.T) {
 	ourTools(t)
 	f := &far{answer: "OK"}
@@ -211,6 +201,45 @@ func TestTunnelTellsWhyBeforeAnythingStarts(t *testing.T) {
 	}
 	if _, _, err := through(t, &far{}, strings.Repeat("x", tunnel.MaxToken+1), "ntpq", "host"); err == nil || !strings.Contains(err.Error(), "at most 512") {
 		t.Error(err)
+	}
+}
+
+// Who says the host elsewhere writes -- in its place, and what is behind it is the program's.
+func TestTunnelWithoutHost(t *testing.T) {
+	ourTools(t)
+	for _, c := range []struct{ args, host, want string }{
+		{"chronyc -- -n ask=1", "", " -n ask=1]\nanswer to 1"},
+		{"chronyc -- sources", "", " sources]\n"},
+		{"chronyc --", "", "arguments [-h 127.0.0.1 -p "},
+		{"chronyc host -- -n", "host", " -- -n]\n"},
+	} {
+		f := &far{answer: "OK"}
+		if _, out, err := through(t, f, "", strings.Fields(c.args)...); err != nil || !slices.Equal(f.hosts, []string{c.host}) || !strings.Contains(out, c.want) {
+			t.Errorf("%s: to %q, %v\n%s\nwant %q", c.args, f.hosts, err, out, c.want)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(file, []byte("default-profile = \"a\"\n[profile.a]\nhost = \"127.0.0.1:1\"\n[profile.b]\nsocket = \"/s\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]string{
+		"--host 127.0.0.1:1 tunnel chronyc -- -n sources":   "ntptsctl: 127.0.0.1:1: connection refused",
+		"--config FILE tunnel chronyc -- -n sources":        "ntptsctl: 127.0.0.1:1: connection refused",
+		"tunnel chronyc 127.0.0.1:1 sources":                "ntptsctl: 127.0.0.1:1: connection refused",
+		"--config FILE --profile b tunnel chronyc -- -n":    "neither --host nor a profile says which",
+		"--config FILE tunnel chronyc b -n":                 "this profile has a socket",
+		"tunnel chronyc -- -n sources":                      "neither --host nor a profile says which",
+		"--host 127.0.0.1:1 tunnel chronyc sources":         `write -- in the place of HOST, or before "sources"`,
+		"--host 127.0.0.1:1 tunnel chronyc -n sources":      "after -- if --host or a profile says the host; see ntptsctl tunnel chronyc --help",
+		"--host 127.0.0.1:1 --socket /s tunnel chronyc --":  "give one of them",
+		"--host 127.0.0.1:1 tunnel chronyc":                 "takes a HOST first, or -- if --host or a profile says it",
+		"tunnel chronyc --ca /none 127.0.0.1:1 sources":     "open /none: no such file",
+		"--profile none --config FILE tunnel chronyc -- -n": "there is no profile",
+	} {
+		code, _, stderr := remotely(t, strings.Fields(strings.ReplaceAll(args, "FILE", file))...)
+		if code != exitUsage || !strings.Contains(stderr, want) || strings.Count(stderr, "127.0.0.1:1") > 1 {
+			t.Errorf("%s: exit %d, %s; want %q", args, code, stderr, want)
+		}
 	}
 }
 

@@ -107,6 +107,7 @@ type Key struct {
 	Created     time.Time `json:"created"`
 	MintFrom    time.Time `json:"mint_from"`
 	AcceptUntil time.Time `json:"accept_until"`
+	AgeSeconds  float64   `json:"age_seconds"` // since created; never negative
 }
 
 // KeyCurrent is the State of the key that mints.

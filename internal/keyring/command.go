@@ -98,7 +98,8 @@ func (s *KeySet) view() []api.Key {
 			state = "next"
 		}
 		keys = append(keys, api.Key{ID: fmt.Sprintf("%08x", k.id), Fingerprint: k.fingerprint(), AEAD: uint16(k.alg), State: state,
-			Created: k.created, MintFrom: k.mintFrom, AcceptUntil: k.acceptUntil})
+			Created: k.created, MintFrom: k.mintFrom, AcceptUntil: k.acceptUntil,
+			AgeSeconds: max(time.Since(k.created).Seconds(), 0)})
 	}
 	return keys
 }

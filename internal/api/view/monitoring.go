@@ -43,12 +43,12 @@ func showNetworks(out io.Writer, n api.Networks, now time.Time) {
 		fmt.Fprintln(out, "nobody has asked our own services yet")
 		return
 	}
-	rows(out, "NETWORK REQUESTS NTS KEYEXCHANGES NAKS LIMITED INTERVAL FIRST LAST REMARK", n.Networks, func(n api.Network) []string {
+	rows(out, "NETWORK REQUESTS NTS KEYEXCHANGES FAILED NAKS LIMITED INTERVAL FIRST LAST REMARK", n.Networks, func(n api.Network) []string {
 		remark := ""
 		if n.RekeysEveryPoll {
 			remark = "re-keys on every poll"
 		}
-		return []string{Word(n.Prefix), count(n.Requests), count(n.NTSRequests), count(n.KeyExchanges), count(n.NAKs), count(n.RateLimited),
+		return []string{Word(n.Prefix), count(n.Requests), count(n.NTSRequests), count(n.KeyExchanges), count(n.FailedKeyExchanges), count(n.NAKs), count(n.RateLimited),
 			or(n.IntervalSeconds, interval), Moment(n.FirstSeen, now), Moment(n.LastSeen, now), Word(remark)}
 	})
 	share := or(n.NTSShare, func(v float64) string { return decimal(100*v, 1) + " %" })

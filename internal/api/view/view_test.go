@@ -251,11 +251,13 @@ authentication  nts
 `},
 		{"some", "networks", api.Networks{Known: 12.4, New: 3, Requests: 99, NTSShare: new(0.4), KeyExchanges: 7, Networks: []api.Network{
 			{Prefix: "192.0.2.0/24", Requests: 90, NTSRequests: 40, KeyExchanges: 40, NAKs: 1, FirstSeen: ago(day), LastSeen: ago(time.Minute), IntervalSeconds: new(64.0), RekeysEveryPoll: true},
+			{Prefix: "198.51.100.0/24", RateLimited: 15, FailedKeyExchanges: 65, FirstSeen: ago(time.Minute), LastSeen: ago(time.Second)},
 			{Prefix: "2001:db8::/48", Requests: 9, RateLimited: 2, FirstSeen: ago(time.Hour), LastSeen: ago(time.Second)},
 		}}, false, `
-NETWORK        REQUESTS  NTS  KEYEXCHANGES  NAKS  LIMITED  INTERVAL  FIRST    LAST    REMARK
-192.0.2.0/24   90        40   40            1     0        64s       24h ago  1m ago  re-keys on every poll
-2001:db8::/48  9         0    0             0     2        -         1h ago   1s ago  -
+NETWORK          REQUESTS  NTS  KEYEXCHANGES  FAILED  NAKS  LIMITED  INTERVAL  FIRST    LAST    REMARK
+192.0.2.0/24     90        40   40            0       1     0        64s       24h ago  1m ago  re-keys on every poll
+198.51.100.0/24  0         0    0             65      0     15       -         1m ago   1s ago  -
+2001:db8::/48    9         0    0             0       0     2        -         1h ago   1s ago  -
 about 12 networks, 3 of them new; 99 requests, NTS 40.0 %; 7 key exchanges
 `},
 		{"none", "networks", api.Networks{}, false, "nobody has asked our own services yet\n"},

@@ -51,8 +51,8 @@ func List() []Word {
 	return all
 }
 
-// Say answers a word with the lines that chronyc would print, or with an api.Error that begins with chronyc's own number and
-// words for it.
+// Say answers a word with the lines that chronyc would print, or with an api.Error that begins with chronyc's own words
+// for it.
 func (w *Words) Say(ctx context.Context, name string, args []string) (text string, err error) {
 	i := slices.IndexFunc(vocabulary, func(w word) bool { return w.Name == name })
 	if i < 0 {

@@ -52,23 +52,24 @@ func TestErrorsOfChronyd(t *testing.T) {
 		kind   api.Kind
 		want   string
 	}{
-		"unknown source":  {status: cmdmon.NoSuchSource, kind: api.NotFound, want: "503 No such source: sources lists the addresses that chronyd has [chronyd status 4]"},
-		"not authorised":  {status: cmdmon.Unauthorised, kind: api.Conflict, want: "501 Not authorised: chronyd answers this on its command socket only: "},
-		"not enabled":     {status: cmdmon.NotEnabled, kind: api.Conflict, want: "505 Facility not enabled in daemon: "},
-		"no client log":   {status: cmdmon.Inactive, kind: api.Conflict, want: "519 Client logging is not active in the daemon: "},
-		"too new for it":  {status: cmdmon.Invalid, kind: api.Conflict, want: "502 Invalid command: "},
-		"failed":          {status: cmdmon.Failed, kind: api.Unavailable, want: "500 ntpdata: chronyd could not do it"},
-		"unknown status":  {status: 200, kind: api.Unavailable, want: "520 ntpdata: "},
-		"no answer":       {err: errors.New("it hangs, or is stopped"), kind: api.Unavailable, want: "506 Cannot talk to daemon: ntpdata: it hangs, or is stopped"},
+		"unknown source":  {status: cmdmon.NoSuchSource, kind: api.NotFound, want: "No such source: sources lists the addresses that chronyd has [chronyd status 4]"},
+		"not authorised":  {status: cmdmon.Unauthorised, kind: api.Conflict, want: "Not authorised: chronyd answers this on its command socket only: "},
+		"not enabled":     {status: cmdmon.NotEnabled, kind: api.Conflict, want: "Facility not enabled in daemon: "},
+		"no client log":   {status: cmdmon.Inactive, kind: api.Conflict, want: "Client logging is not active in the daemon: "},
+		"too new for it":  {status: cmdmon.Invalid, kind: api.Conflict, want: "Invalid command: "},
+		"failed":          {status: cmdmon.Failed, kind: api.Unavailable, want: "ntpdata: chronyd could not do it"},
+		"unknown status":  {status: 200, kind: api.Unavailable, want: "ntpdata: "},
+		"no answer":       {err: errors.New("it hangs, or is stopped"), kind: api.Unavailable, want: "Cannot talk to daemon: ntpdata: it hangs, or is stopped"},
 		"another daemon":  {err: api.Failf(api.Conflict, "the daemon next door is ntpd"), kind: api.Conflict, want: "the daemon next door is ntpd"},
-		"another version": {kind: api.Unavailable, want: "508 Bad reply from daemon: cmdmon: a reply of type 99"},
+		"another version": {kind: api.Unavailable, want: "Bad reply from daemon: cmdmon: a reply of type 99"},
 	} {
 		d := door(func(q cmdmon.Request) (cmdmon.Reply, error) {
 			r, _ := raw(q.Command, 99, c.status, nil)
 			return r, c.err
 		})
 		text, err := New(d).Say(t.Context(), "ntpdata", []string{"192.0.2.1"})
-		if text != "" || api.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {
+		if text != "" || api.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) ||
+			strings.ContainsAny(err.Error()[:1], "0123456789") { // whoever shows it has a code of its own
 			t.Errorf("%s: %q, %s: %v; want %s: %s", name, text, api.KindOf(err), err, c.kind, c.want)
 		}
 		if c.status != 0 && !strings.HasSuffix(err.Error(), fmt.Sprintf(" [chronyd status %d]", uint16(c.status))) {

@@ -13,7 +13,7 @@ import (
 const maxSources = 512
 
 // Billboard is what ntpq's peers would print, had the sources been an ntpd's. What the neutral model does not have is a minus;
-// what was never measured is 0, as with ntpd. A clock that is synchronised without sources has a line of its own.
+// what was never measured is 0, as with ntpd. The jitter is a minus, too: a source's error is no jitter of ntpd's. A clock that is synchronised without sources has a line of its own.
 func Billboard(t api.Tracking, sources []api.Source) string {
 	var text strings.Builder
 	text.WriteString(classic{}.header(peers))
@@ -36,9 +36,10 @@ func Billboard(t api.Tracking, sources []api.Source) string {
 }
 
 func line(s api.Source, id string) string {
+	const jitter = "-"
 	return fmt.Sprintf("%c%-15s %-15s %2d %c %4s %4s  %3o  %7s %8s %7s\n", tally(s.Selection), first(15, printable(cmp.Or(s.Address, s.Name))),
 		first(15, id), s.Stratum, letter(s.Kind), first(4, interval(seconds(s.LastRxSeconds), true)), first(4, interval(seconds(&s.PollSeconds), true)),
-		s.Reach, thousandths(milliseconds(s.DelaySeconds)), signed(thousandths, milliseconds(s.OffsetSeconds)), thousandths(milliseconds(s.ErrorSeconds)))
+		s.Reach, thousandths(milliseconds(s.DelaySeconds)), signed(thousandths, milliseconds(s.OffsetSeconds)), jitter)
 }
 
 func milliseconds(s *float64) float64 {

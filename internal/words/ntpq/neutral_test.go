@@ -21,12 +21,12 @@ func TestBillboardOfAnyDaemon(t *testing.T) {
 	})
 	want := `     remote           refid      st t when poll reach   delay   offset  jitter
 ==============================================================================
-*192.0.2.1       -                2 u   17   64  377    1.500   -0.021 250.000
-+PPS0            -                0 l    -   16    1    0.000  +20000.   0.000
- pool.example.wi -                0 p    -    -    0    0.000   +0.000   0.000
-x?[31m           -               255 s    -  INF    0    0.000   +0.000   0.000
--?               -                0 b    -    -    0    0.000   +0.000   0.000
-#x               -                0 u    -    -    0    0.000   +0.000   0.000
+*192.0.2.1       -                2 u   17   64  377    1.500   -0.021       -
++PPS0            -                0 l    -   16    1    0.000  +20000.       -
+ pool.example.wi -                0 p    -    -    0    0.000   +0.000       -
+x?[31m           -               255 s    -  INF    0    0.000   +0.000       -
+-?               -                0 b    -    -    0    0.000   +0.000       -
+#x               -                0 u    -    -    0    0.000   +0.000       -
 `
 	if text != want {
 		t.Errorf("\n%s\nwant\n%s", text, want)
@@ -42,9 +42,9 @@ func TestBillboardWithoutSources(t *testing.T) {
 		t    api.Tracking
 		line string
 	}{
-		{api.Tracking{Synchronised: true, Stratum: 1, ReferenceID: "PPS"}, "*LOCAL(0)        .PPS.            1 l    -    -    0    0.000   +0.000   0.000\n"},
-		{api.Tracking{Synchronised: true, Stratum: 4, ReferenceID: "192.0.2.9", OffsetSeconds: new(0.0005)}, "*LOCAL(0)        192.0.2.9        4 l    -    -    0    0.000   +0.500   0.000\n"},
-		{api.Tracking{Synchronised: true, Stratum: 10}, "*LOCAL(0)        -               10 l    -    -    0    0.000   +0.000   0.000\n"},
+		{api.Tracking{Synchronised: true, Stratum: 1, ReferenceID: "PPS"}, "*LOCAL(0)        .PPS.            1 l    -    -    0    0.000   +0.000       -\n"},
+		{api.Tracking{Synchronised: true, Stratum: 4, ReferenceID: "192.0.2.9", OffsetSeconds: new(0.0005)}, "*LOCAL(0)        192.0.2.9        4 l    -    -    0    0.000   +0.500       -\n"},
+		{api.Tracking{Synchronised: true, Stratum: 10}, "*LOCAL(0)        -               10 l    -    -    0    0.000   +0.000       -\n"},
 	} {
 		if got := Billboard(c.t, nil); got != header+c.line {
 			t.Errorf("\n%s\nwant\n%s", got, header+c.line)
