@@ -146,13 +146,23 @@ func inGroup(uid, gid uint32) bool {
 type disk struct{}
 
 func (disk) Create(path string) (file, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	Step("create", path)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return stepping(f), nil
 }
 
-func (disk) Rename(from, to string) error { return os.Rename(from, to) }
-func (disk) Remove(path string) error     { return os.Remove(path) }
+func (disk) Rename(from, to string) error {
+	Step("rename", to)
+	return os.Rename(from, to)
+}
+
+func (disk) Remove(path string) error { return os.Remove(path) }
 
 func (disk) SyncFolder(path string) error {
+	Step("sync-folder", path)
 	f, err := os.Open(path)
 	if err != nil {
 		return err
