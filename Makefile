@@ -3,7 +3,7 @@ GO        ?= go
 STATIC    := CGO_ENABLED=0
 FUZZTIME  ?= 2s
 LDFLAGS   := -s -w
-SOURCES   := bench cmd internal protocol test web/*.go
+SOURCES   := bench cmd internal packaging protocol test web/*.go
 TOOL      := $(GO) tool -modfile=tools/go.mod
 
 .PHONY: help build run test check vet race fuzz interop browser peers bench bench-monitoring clean
@@ -57,4 +57,12 @@ bench-monitoring: build ## what the services port costs, and what it takes from 
 	$(GO) run ./bench -cycles 10 monitoring
 
 clean: ## what was built and downloaded
-	rm -rf bin .cache
+	rm -rf bin dist .cache
+
+package: ## dist/: Debian packages, static binaries, container image tree, bill of materials, checksums (needs git and dpkg-deb)
+	$(GO) run ./packaging/build
+
+package-test: ## install, upgrade, remove and purge the package in a Debian of its own (needs root and mmdebstrap)
+	NTPTSD_PACKAGE=1 $(GO) test ./test/package -count=1 -timeout 10m
+
+.PHONY: package package-test

@@ -99,6 +99,7 @@ var rules = []rule{
 	{under: "web"},
 	{under: "test", any: true},
 	{under: "bench", any: true},
+	{under: "packaging"},
 }
 
 func under(dir, folder string) bool { return dir == folder || strings.HasPrefix(dir, folder+"/") }
