@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // Index asks for one of several: SourceData, SourceStats, SelectDataCommand.
@@ -45,10 +46,10 @@ func (s Subnet) appendTo(b []byte) []byte {
 	if !p.IsValid() {
 		return Address{}.AppendTo(Address{}.AppendTo(b))
 	}
-	return Address{IP: p.Addr()}.AppendTo(Address{IP: mask(p)}.AppendTo(b)) // the mask comes first
+	return Address{IP: p.Addr()}.AppendTo(Address{IP: maskOf(p)}.AppendTo(b)) // the mask comes first
 }
 
-func mask(p netip.Prefix) netip.Addr {
+func maskOf(p netip.Prefix) netip.Addr {
 	all := make([]byte, p.Addr().BitLen()/8)
 	for i := range p.Bits() {
 		all[i/8] |= 0x80 >> (i % 8)
@@ -78,6 +79,11 @@ type Poll struct {
 func (p Poll) appendTo(b []byte) []byte {
 	return binary.BigEndian.AppendUint32(p.Of.AppendTo(b), uint32(p.Poll))
 }
+
+// Moment is the argument of SetTime: what the time is when chronyd reads it.
+type Moment time.Time
+
+func (m Moment) appendTo(b []byte) []byte { return appendTime(b, time.Time(m)) }
 
 // Clientele is whom Allow, AllowAll, Deny and DenyAll speak of; the zero one is everybody.
 type Clientele netip.Prefix

@@ -30,6 +30,7 @@ const (
 	ModifyMinPoll Command = 4
 	ModifyMaxPoll Command = 5
 	Dump          Command = 6
+	SetTime       Command = 11
 	Rekey         Command = 16
 	Allow         Command = 17
 	AllowAll      Command = 18
@@ -64,7 +65,7 @@ func rows(c Command) (row, bool) {
 		NTPDataCommand: {name: "ntpdata"}, AuthDataCommand: {name: "authdata"}, ClientsCommand: {name: "clients"},
 		SelectDataCommand: {name: "selectdata"},
 		Online:            {name: "online"}, Offline: {name: "offline"}, Burst: {name: "burst"}, ModifyMinPoll: {name: "minpoll"},
-		ModifyMaxPoll: {name: "maxpoll"}, Dump: {name: "dump"}, Rekey: {name: "rekey"}, Allow: {name: "allow"},
+		ModifyMaxPoll: {name: "maxpoll"}, Dump: {name: "dump"}, SetTime: {name: "settime"}, Rekey: {name: "rekey"}, Allow: {name: "allow"},
 		AllowAll: {name: "allow all"}, Deny: {name: "deny"}, DenyAll: {name: "deny all"}, DelSource: {name: "delete"},
 		CycleLogs: {name: "cyclelogs"}, MakeStep: {name: "makestep"}, Refresh: {name: "refresh"},
 		Local2: {name: "local", to: "4.5"}, AddSource: {name: "add"}, ReloadSources: {name: "reload sources"},
@@ -111,6 +112,7 @@ const (
 	typeActivity    ReplyType = 12
 	typeSmoothing   ReplyType = 13
 	typeNTPData     ReplyType = 16 // up to 4.5
+	typeManual      ReplyType = 17
 	typeManualList  ReplyType = 18
 	typeSourceName  ReplyType = 19
 	typeAuthData    ReplyType = 20
@@ -135,7 +137,11 @@ const (
 	NotEnabled    Status = 6
 	AccessAllowed Status = 8
 	AccessDenied  Status = 9
+	AlreadyKnown  Status = 11
+	TooMany       Status = 12
 	Inactive      Status = 15
+	BadFamily     Status = 17
+	BadName       Status = 21
 )
 
 // statusRow is chronyc's number for a status, and what it means to an operator.
@@ -155,16 +161,16 @@ func statusRows(s Status) (statusRow, bool) {
 		NotEnabled:   {505, "the facility is not enabled in chrony.conf"},
 		7:            {507, "bad subnet"},
 		10:           {510, "no command access from this host"},
-		11:           {511, "chronyd has this source already"},
-		12:           {512, "chronyd has too many sources"},
+		AlreadyKnown: {511, "chronyd has this source already"},
+		TooMany:      {512, "chronyd has too many sources"},
 		13:           {513, "chronyd has no RTC driver"},
 		14:           {514, "chronyd cannot write its RTC file"},
 		Inactive:     {519, "chronyd does not log its clients (noclientlog)"},
 		16:           {516, "sample index out of range"},
-		17:           {515, "chronyd does not know this address family"},
+		BadFamily:    {515, "chronyd does not know this address family"},
 		18:           {517, "chronyd speaks another version of the protocol"},
 		19:           {518, "chronyd found the request too short"},
-		21:           {521, "chronyd refuses this name"},
+		BadName:      {521, "chronyd refuses this name"},
 	}[s]
 	return r, ok
 }

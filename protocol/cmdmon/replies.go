@@ -225,6 +225,22 @@ func ParseManualList(p Reply) ([]ManualSample, error) {
 	return all, r.err()
 }
 
+// Correction is what chronyd makes of a time that it was told.
+type Correction struct {
+	Offset          float64 // s, of its clock
+	FrequencyChange float64 // ppm
+	Frequency       float64 // ppm
+}
+
+// ParseCorrection reads the answer to SetTime.
+func ParseCorrection(p Reply) (Correction, error) {
+	r, err := p.want(typeManual)
+	if err != nil {
+		return Correction{}, err
+	}
+	return Correction{r.float(), r.float(), r.float()}, r.err()
+}
+
 // ParseSourceName reads the answer to NTPSourceName: the name as it was configured.
 func ParseSourceName(p Reply) (string, error) {
 	const room = 256

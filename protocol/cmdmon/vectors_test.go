@@ -261,9 +261,9 @@ func decodedNTP(p Reply) (map[string]any, error) {
 		return map[string]any{"ref_id": reference(d.ReferenceID), "ip_addr": address(d.Address), "state_char": letter(d.State),
 			"authentication": truth(d.Authenticated), "leap": d.Leap, "conf_options": d.Configured, "eff_options": d.Effective,
 			"last_sample_ago": d.LastSample, "score": d.Score, "lo_limit": d.Low, "hi_limit": d.High}, err
-	case 17: // manual timestamp: the answer to settime, which we never send
-		r := reader{b: p.Body}
-		return map[string]any{"offset": r.float(), "dfreq_ppm": r.float(), "new_afreq_ppm": r.float()}, r.err()
+	case typeManual:
+		c, err := ParseCorrection(p)
+		return map[string]any{"offset": c.Offset, "dfreq_ppm": c.FrequencyChange, "new_afreq_ppm": c.Frequency}, err
 	}
 	return nil, nil
 }
@@ -358,6 +358,9 @@ func bodyOf(v vector) (b Body, ours bool) {
 		return Poll{ip("address"), int32(number("new_minpoll"))}, true
 	case ModifyMaxPoll:
 		return Poll{ip("address"), int32(number("new_maxpoll"))}, true
+	case SetTime:
+		r := reader{b: body}
+		return Moment(r.time()), true
 	case Allow, AllowAll, Deny, DenyAll:
 		return Clientele(prefix()), !strings.Contains(v.Name, "bad")
 	case Local2:
