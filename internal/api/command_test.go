@@ -33,7 +33,7 @@ var (
 	bar = Command[None, None]{Name: "bar baz", Role: Operator, Changes: true, Summary: "change it"}
 )
 
-func nothing(context.Context, Caller, None) (None, error) { return None{}, nil }
+func nothing(context.Context, Caller, None) (Change[None], error) { return Change[None]{}, nil }
 
 func silent(context.Context, Caller, fooArgs) (fooResult, error) { return fooResult{}, nil }
 
@@ -65,11 +65,11 @@ func TestTableHasExactlyOneHandlerForEachDeclaration(t *testing.T) {
 	}{
 		{"none", nil, []string{`"foo" has 0 handlers`, `"bar baz" has 0 handlers`}},
 		{"missing", []Binding{Bind(foo, silent)}, []string{`"bar baz" has 0 handlers`}},
-		{"twice", []Binding{Bind(foo, silent), Bind(bar, nothing), Bind(foo, silent)}, []string{`"foo" has 2 handlers`}},
-		{"undeclared", []Binding{Bind(foo, silent), Bind(bar, nothing), Bind(Command[None, None]{Name: "other"}, nothing)},
+		{"twice", []Binding{Bind(foo, silent), BindChange(bar, nothing), Bind(foo, silent)}, []string{`"foo" has 2 handlers`}},
+		{"undeclared", []Binding{Bind(foo, silent), BindChange(bar, nothing), BindChange(Command[None, None]{Name: "other", Changes: true}, nothing)},
 			[]string{`"other" is bound but not declared`}},
-		{"for a lower role", []Binding{Bind(foo, silent), Bind(lower, nothing)}, []string{`"bar baz" is bound as something else`}},
-		{"with other arguments", []Binding{Bind(bar, nothing), Bind(Command[None, None]{Name: "foo", Role: Monitor, Summary: "say it"}, nothing)},
+		{"for a lower role", []Binding{Bind(foo, silent), BindChange(lower, nothing)}, []string{`"bar baz" is bound as something else`}},
+		{"with other arguments", []Binding{BindChange(bar, nothing), BindChange(Command[None, None]{Name: "foo", Role: Monitor, Changes: true, Summary: "say it"}, nothing)},
 			[]string{`"foo" is bound as something else`}},
 	} {
 		table, err := NewTable(all, c.bindings...)
@@ -83,7 +83,7 @@ func TestTableHasExactlyOneHandlerForEachDeclaration(t *testing.T) {
 			}
 		}
 	}
-	table, err := NewTable(all, Bind(bar, nothing), Bind(foo, silent))
+	table, err := NewTable(all, BindChange(bar, nothing), Bind(foo, silent))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,22 +95,22 @@ func TestTableHasExactlyOneHandlerForEachDeclaration(t *testing.T) {
 func TestRoles(t *testing.T) {
 	called := 0
 	table, err := NewTable([]Declared{foo, bar}, Bind(foo, silent),
-		Bind(bar, func(context.Context, Caller, None) (None, error) { called++; return None{}, nil }))
+		BindChange(bar, func(context.Context, Caller, None) (Change[None], error) { called++; return Change[None]{}, nil }))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for role := Anonymous; role <= Admin; role++ {
 		called = 0
-		_, err := table.Call(t.Context(), Caller{Role: role, Name: "uid 7"}, "bar baz", []byte("not even JSON"))
+		_, err := table.Plan(t.Context(), Caller{Role: role, Name: "uid 7"}, "bar baz", []byte("not even JSON"))
 		if may := role >= Operator; may && KindOf(err) != BadArgument || !may && KindOf(err) != Denied {
 			t.Errorf("%v: %v", role, err)
 		}
-		_, err = table.Call(t.Context(), Caller{Role: role, Name: "uid 7"}, "bar baz", nil)
+		_, err = table.Plan(t.Context(), Caller{Role: role, Name: "uid 7"}, "bar baz", nil)
 		if may := role >= Operator; may != (err == nil) || may != (called == 1) {
 			t.Errorf("%v: %v, called %d times", role, err, called)
 		}
 	}
-	_, err = table.Call(t.Context(), Caller{Role: Monitor, Name: "uid 7"}, "bar baz", nil)
+	_, err = table.Plan(t.Context(), Caller{Role: Monitor, Name: "uid 7"}, "bar baz", nil)
 	if want := "bar baz needs the role operator, and uid 7 has monitor"; err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
@@ -163,7 +163,7 @@ func TestArguments(t *testing.T) {
 
 func TestErrorsHaveAKind(t *testing.T) {
 	var answer error
-	table, err := NewTable([]Declared{bar}, Bind(bar, func(context.Context, Caller, None) (None, error) { return None{}, answer }))
+	table, err := NewTable([]Declared{bar}, BindChange(bar, func(context.Context, Caller, None) (Change[None], error) { return Change[None]{}, answer }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestErrorsHaveAKind(t *testing.T) {
 		{wrapped, Conflict},
 	} {
 		answer = c.err
-		result, err := table.Call(t.Context(), Caller{Role: Admin}, "bar baz", nil)
+		result, err := table.Plan(t.Context(), Caller{Role: Admin}, "bar baz", nil)
 		if _, ok := err.(*Error); !ok || result != nil || KindOf(err) != c.kind || !errors.Is(err, c.err) || err.Error() != c.err.Error() {
 			t.Errorf("%v, %v (%s); want nil, %v of kind %s", result, err, KindOf(err), c.err, c.kind)
 		}

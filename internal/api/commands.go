@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // None is for commands that take nothing.
 type None struct{}
@@ -148,8 +151,8 @@ var ( // never assigned again
 	GetHandshakes   = Command[None, Handshakes]{Name: "handshakes", Role: Monitor, Summary: "count the key exchanges, by how they ended"}
 	GetCookies      = Command[None, Cookies]{Name: "cookies", Role: Monitor, Summary: "count the cookies that came back, by the age of their key"}
 	GetTargets      = Command[None, Targets]{Name: "targets", Role: Monitor, Summary: "list the time servers that clients are sent to"}
-	DrainTarget     = Command[TargetArg, Targets]{Name: "targets drain", Role: Operator, Changes: true, Summary: "send no more clients to a target while there is another"}
-	UndrainTarget   = Command[TargetArg, Targets]{Name: "targets undrain", Role: Operator, Changes: true, Summary: "send clients to a target again"}
+	DrainTarget     = Command[TargetArg, Targets]{Name: "targets drain", Role: Operator, Changes: true, Inverse: "targets undrain", Urgent: true, Summary: "send no more clients to a target while there is another"}
+	UndrainTarget   = Command[TargetArg, Targets]{Name: "targets undrain", Role: Operator, Changes: true, Inverse: "targets drain", Summary: "send clients to a target again"}
 	GetEvents       = Command[EventsArg, Events]{Name: "events", Role: Monitor, Summary: "list what happened, the newest last"}
 	GetHistory      = Command[HistoryArg, History]{Name: "history", Role: Monitor, Summary: "show how the clock did in the last 24 hours"}
 	WhoAmI          = Command[None, Identity]{Name: "whoami", Role: Monitor, Summary: "show who you are here, and what you may"}
@@ -196,7 +199,7 @@ func NativeWords() []Declared {
 
 // Commands are all of them, in the order of help.
 func Commands() []Declared {
-	return append([]Declared{GetStatus, GetFit, GetTracking, GetSources, GetSource, GetClients, GetNetworks, GetKeys, RotateKeys,
+	return slices.Concat([]Declared{GetStatus, GetFit, GetTracking, GetSources, GetSource, GetClients, GetNetworks, GetKeys, RotateKeys,
 		GetCertificates, GetHandshakes, GetCookies, GetTargets, DrainTarget, UndrainTarget, GetEvents, GetHistory, WhoAmI, Login, Reload},
-		NativeWords()...)
+		neighbourCommands(), ownCommands(), changesCommands(), NativeWords())
 }

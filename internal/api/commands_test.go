@@ -52,7 +52,7 @@ func isSummary(s string) bool {
 }
 
 // Arguments must be what queries, JSON and command lines can all say.
-func TestArgumentsAreTextsAndNumbers(t *testing.T) {
+func TestArgumentsAreTextsNumbersAndFlags(t *testing.T) {
 	word := regexp.MustCompile(`^[a-z]+$`)
 	for _, c := range Commands() {
 		args, _ := typesOf(t, c)
@@ -60,7 +60,7 @@ func TestArgumentsAreTextsAndNumbers(t *testing.T) {
 		seen := map[string]bool{}
 		for f := range args.Fields() {
 			name := f.Tag.Get("json")
-			if k := f.Type.Kind(); k != reflect.String && k != reflect.Int || !f.IsExported() {
+			if k := f.Type.Kind(); k != reflect.String && k != reflect.Int && k != reflect.Bool || !f.IsExported() {
 				t.Errorf("%s: %s is a %v", d.Name, f.Name, f.Type)
 			}
 			if !word.MatchString(name) || seen[name] || !isSummary(f.Tag.Get("help")) {
@@ -95,9 +95,9 @@ func TestShapesOfResults(t *testing.T) {
 func checkShape(t *testing.T, path string, typ reflect.Type, object map[string]any) {
 	t.Helper()
 	member := regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
-	for f := range typ.Fields() {
+	for _, f := range reflect.VisibleFields(typ) {
 		name := f.Tag.Get("json")
-		if name == "-" {
+		if name == "-" || f.Anonymous && name == "" { // whose members are among ours
 			continue
 		}
 		if !member.MatchString(name) {

@@ -110,8 +110,11 @@ type Key struct {
 	AgeSeconds  float64   `json:"age_seconds"` // since created; never negative
 }
 
-// KeyCurrent is the State of the key that mints.
-const KeyCurrent = "current"
+// States of a Key.
+const (
+	KeyCurrent = "current" // it mints
+	KeyNext    = "next"    // it will
+)
 
 // ThisHost is how the ID of a target without a name begins: the host of the key exchange itself.
 const ThisHost = "this-host"

@@ -14,9 +14,9 @@ type Count struct {
 	Count uint64 `json:"count"`
 }
 
-// Certificate is one that a TLS service shows.
+// Certificate is one that a TLS service shows, or is to show.
 type Certificate struct {
-	File        string    `json:"file"`
+	File        string    `json:"file"`  // as the configuration calls it: a path, acme or authority
 	Names       []string  `json:"names"` // DNS names and addresses
 	Issuer      string    `json:"issuer"`
 	Fingerprint string    `json:"fingerprint"` // SHA-256 of the certificate, hexadecimal
@@ -24,7 +24,34 @@ type Certificate struct {
 	NotAfter    time.Time `json:"not_after"`
 	DaysLeft    float64   `json:"days_left"` // by the local clock, negative when it has expired
 	Problem     string    `json:"problem"`   // why it is not valid now, or what is wrong with its files; empty when all is well
+
+	Source      string     `json:"source"`       // who renews it: one of the Source values
+	State       string     `json:"state"`        // one of the Certificate states
+	RenewAt     *time.Time `json:"renew_at"`     // when it is to be renewed
+	NextAttempt *time.Time `json:"next_attempt"` // not before, after a failure
+	LastError   string     `json:"last_error"`   // what went wrong last, perhaps in the authority's words; empty after a success
+	LastErrorAt *time.Time `json:"last_error_at"`
+	LastSuccess *time.Time `json:"last_success"` // of a renewal since the start
+	Account     string     `json:"account"`      // what the authority calls us
 }
+
+// Sources of a Certificate.
+const (
+	CertificateFile      = "file"      // somebody else renews it
+	CertificateACME      = "acme"      // an authority that speaks ACME
+	CertificateAuthority = "authority" // an authority of our own
+)
+
+// Certificate states.
+const (
+	CertificateValid       = "valid"
+	CertificateMissing     = "missing"       // there is none yet
+	CertificateRenewing    = "renewing"      // at this moment
+	CertificateFailing     = "failing"       // it could not be renewed, or its changed files cannot be used
+	CertificateWaiting     = "waiting"       // it is to be renewed, but the clock is not synchronised
+	CertificateExpired     = "expired"       // by the local clock
+	CertificateNotYetValid = "not yet valid" // by the local clock
+)
 
 // Event is something that happened and that an operator may want to know of.
 type Event struct {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -39,6 +40,10 @@ type Caller struct {
 	Only []string
 	// Login is what whoever let the caller in knows the log-in by; empty: nothing was shown.
 	Login string
+	// From is where the caller connects from; not valid: over the control socket.
+	From netip.Addr
+	// Root is the root of this host, over the control socket.
+	Root bool
 	// Until is when what the caller showed ends; zero: never. Who serves somebody for long asks again.
 	Until time.Time
 }

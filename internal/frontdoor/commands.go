@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 )
@@ -28,8 +29,8 @@ type commands struct {
 	caching string // the Cache-Control of what only reads
 }
 
-func newCommands(table *api.Table, log *slog.Logger, faults *faults) *commands {
-	c := &commands{Desk: newDesk(table, log, faults), byURL: make(map[string]api.Declaration)}
+func newCommands(table *api.Table, changes Changes, log *slog.Logger, faults *faults) *commands {
+	c := &commands{Desk: newDesk(table, changes, log, faults), byURL: make(map[string]api.Declaration)}
 	for _, d := range table.Declarations() {
 		c.byURL[d.Path()] = d
 	}
@@ -43,9 +44,9 @@ func (c *commands) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem(w, api.Failf(api.NotFound, "there is no %s; GET /v1/ lists the commands", r.URL.Path))
 		return
 	}
-	allow, read := "GET, HEAD", fromQuery
+	allow := "GET, HEAD"
 	if d.Changes {
-		allow, read = "POST", c.fromBody
+		allow = "POST"
 	}
 	if d.Changes != (r.Method == http.MethodPost) || !d.Changes && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", allow)
@@ -53,22 +54,44 @@ func (c *commands) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	who := callerOf(r)
-	if err := d.Permit(who); err != nil {
+	if err := c.permit(who, d, nil, api.How{}); err != nil {
 		c.log.Debug("command denied", "command", d.Name, "caller", who.Name) // whoever can open the socket causes these
 		problem(w, err)
 		return
 	}
-	args, err := read(w, r, d)
+	args, how, err := c.read(w, r, d)
 	if err != nil {
+		c.refused(who, d, args, how, err)
 		problem(w, err)
 		return
 	}
-	c.serve(w, r, who, d, args)
+	c.serve(w, r, who, d, args, how)
+}
+
+// idempotencyKey is the header of draft-ietf-httpapi-idempotency-key-header, a text with or without quotes.
+const idempotencyKey = "Idempotency-Key"
+
+// read is what a request asks for.
+func (c *commands) read(w http.ResponseWriter, r *http.Request, d api.Declaration) (args []byte, how api.How, err error) {
+	if !d.Changes {
+		args, err = fromQuery(d, r)
+		return args, how, err
+	}
+	if args, err = c.fromBody(w, r, d); err != nil {
+		return nil, how, err
+	}
+	args, how, err = api.SplitHow(args)
+	if keys := r.Header.Values(idempotencyKey); len(keys) == 1 {
+		how.Key = strings.Trim(keys[0], `"`)
+	} else if len(keys) > 1 {
+		err = api.Failf(api.BadArgument, "the header %s is given %d times", idempotencyKey, len(keys))
+	}
+	return args, how, err
 }
 
 // serve does a command within its bounds. Its place is taken until the answer is written, because a slow reader lets us hold
 // all of it.
-func (c *commands) serve(w http.ResponseWriter, r *http.Request, who api.Caller, d api.Declaration, args []byte) {
+func (c *commands) serve(w http.ResponseWriter, r *http.Request, who api.Caller, d api.Declaration, args []byte, how api.How) {
 	ctx, cancel := context.WithTimeoutCause(r.Context(), commandTimeout, fmt.Errorf("it was not done within %v", commandTimeout))
 	defer cancel()
 	leave, err := c.enter(ctx, who)
@@ -78,7 +101,7 @@ func (c *commands) serve(w http.ResponseWriter, r *http.Request, who api.Caller,
 	}
 	defer leave()
 	var answer []byte
-	result, err := c.do(ctx, who, d, args)
+	result, err := c.do(ctx, who, d, args, how)
 	if err == nil {
 		if answer, err = encode(result); err != nil {
 			c.note(who, d, args, err)
@@ -111,6 +134,7 @@ func (c *commands) list(w http.ResponseWriter, r *http.Request) {
 		URL     string    `json:"url"`
 		Role    string    `json:"role"`
 		Changes bool      `json:"changes"`
+		Inverse string    `json:"inverse"` // the command that undoes it; empty: none, and it cannot be confirmed
 		Summary string    `json:"summary"`
 		Args    []api.Arg `json:"args"`
 	}
@@ -118,7 +142,7 @@ func (c *commands) list(w http.ResponseWriter, r *http.Request) {
 		Commands []listed `json:"commands"`
 	}{[]listed{}}
 	for _, d := range c.table.Declarations() {
-		all.Commands = append(all.Commands, listed{d.Name, d.Path(), d.Role.String(), d.Changes, d.Summary, append([]api.Arg{}, d.Args...)})
+		all.Commands = append(all.Commands, listed{d.Name, d.Path(), d.Role.String(), d.Changes, d.Inverse, d.Summary, append([]api.Arg{}, d.Args...)})
 	}
 	b, err := encode(all)
 	if err != nil {
@@ -129,7 +153,7 @@ func (c *commands) list(w http.ResponseWriter, r *http.Request) {
 }
 
 // fromQuery makes a JSON object of the query: what the command takes, each once.
-func fromQuery(_ http.ResponseWriter, r *http.Request, d api.Declaration) ([]byte, error) {
+func fromQuery(d api.Declaration, r *http.Request) ([]byte, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, api.Failf(api.BadArgument, "the query is malformed: %w", err)
@@ -148,6 +172,12 @@ func fromQuery(_ http.ResponseWriter, r *http.Request, d api.Declaration) ([]byt
 				return nil, api.Failf(api.BadArgument, "%s = %q: must be a whole number", a.Name, values[0])
 			}
 			args[a.Name] = n
+		case a.Flag:
+			yes, err := strconv.ParseBool(values[0])
+			if err != nil {
+				return nil, api.Failf(api.BadArgument, "%s = %q: must be true or false", a.Name, values[0])
+			}
+			args[a.Name] = yes
 		default:
 			args[a.Name] = values[0]
 		}

@@ -20,6 +20,7 @@ import (
 type Site struct {
 	Metrics prometheus.Gatherer
 	Table   *api.Table
+	Changes Changes // nil: nothing is changed here
 	Health  Health
 	Stream  Stream
 	Web     http.Handler // on the services port only
@@ -51,7 +52,7 @@ type door struct {
 
 func newContents(s Site, who func(*http.Request) (api.Caller, error), log *slog.Logger) *contents {
 	f := &faults{log: log}
-	c := &contents{Site: s, commands: newCommands(s.Table, log, f), faults: f, who: who, streams: newStreams(defaultConnections)}
+	c := &contents{Site: s, commands: newCommands(s.Table, s.Changes, log, f), faults: f, who: who, streams: newStreams(defaultConnections)}
 	var err error
 	if c.openapi, err = describe(s.Table); err != nil {
 		f.tell("the interface cannot be described", "error", err) // a test describes every command
@@ -127,6 +128,9 @@ func (c *contents) known(next http.Handler) http.Handler {
 		if err != nil {
 			problem(w, err)
 			return
+		}
+		if c.door != nil {
+			who.From = remoteAddr(r)
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 	})

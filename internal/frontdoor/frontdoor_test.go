@@ -95,8 +95,8 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/", 404, ""},
 		{"GET", "/debug/pprof/", 404, ""},
 		{"GET", "/metrics/", 404, ""},
-		{"GET", "/v1/", 200, `{"name":"say","url":"/v1/say","role":"monitor","changes":false,"summary":"say it again",` +
-			`"args":[{"name":"word","summary":"what to say","number":false},{"name":"times","summary":"how often","number":true}]}`},
+		{"GET", "/v1/", 200, `{"name":"say","url":"/v1/say","role":"monitor","changes":false,"inverse":"","summary":"say it again",` +
+			`"args":[{"name":"word","summary":"what to say","number":false,"flag":false,"secret":false},{"name":"times","summary":"how often","number":true,"flag":false,"secret":false}]}`},
 		{"GET", "/v1/say?word=hello&times=2", 200, `{"said":["hello","hello"]}` + "\n"},
 		{"HEAD", "/v1/say?word=hello", 200, ""},
 		{"POST", "/v1/", 404, `"code":"not-found"`},

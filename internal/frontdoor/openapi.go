@@ -74,14 +74,25 @@ func operation(s *schemas, d api.Declaration, result reflect.Type) object {
 		schema["description"] = a.Summary
 		properties[a.Name] = schema
 	}
+	properties["dry_run"] = object{"type": "boolean", "description": "answer with what would be done, and do nothing"}
+	if d.Inverse != "" {
+		o["x-inverse"] = d.Inverse
+		properties["confirm_within_seconds"] = object{"type": "number", "minimum": api.MinConfirm.Seconds(), "maximum": api.MaxConfirm.Seconds(),
+			"description": "undo it unless changes-confirm comes within so many seconds"}
+	}
+	o["parameters"] = []object{{"name": idempotencyKey, "in": "header", "schema": object{"type": "string", "maxLength": api.MaxKey},
+		"description": "a text of the caller's own for this change: it is made once, however often the request is sent"}}
 	o["requestBody"] = object{"content": object{jsonMedia: object{"schema": object{
 		"type": "object", "properties": properties, "additionalProperties": false}}}}
 	return object{"post": o}
 }
 
 func argument(a api.Arg) object {
-	if a.Number {
+	switch {
+	case a.Number:
 		return object{"type": "integer"}
+	case a.Flag:
+		return object{"type": "boolean"}
 	}
 	return object{"type": "string"}
 }

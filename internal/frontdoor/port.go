@@ -47,6 +47,7 @@ type Options struct {
 	Allow        func(netip.Addr, time.Time) bool // the rate of handshakes by network; nil: any
 	Strangers    func(netip.Addr, time.Time) bool // the rate of HTTP requests that show nothing that counts, by network; nil: any
 	Table        *api.Table
+	Changes      Changes
 	Metrics      prometheus.Gatherer
 	Health       Health
 	Stream       Stream
@@ -95,7 +96,7 @@ func NewPort(o Options) *Port {
 	}
 	p.budgets.divide(o.Connections)
 	p.tls = p.tlsConfig()
-	p.contents = newContents(Site{Metrics: o.Metrics, Table: o.Table, Health: o.Health, Stream: o.Stream, Web: o.Web}, p.who, p.log)
+	p.contents = newContents(Site{Metrics: o.Metrics, Table: o.Table, Changes: o.Changes, Health: o.Health, Stream: o.Stream, Web: o.Web}, p.who, p.log)
 	p.contents.door = &door{Doorkeeper: o.Doorkeeper, names: o.Names, strangers: o.Strangers, metrics: p.metrics}
 	p.contents.streams = newStreams(o.Connections)
 	p.contents.commands.strict, p.contents.commands.caching = true, "no-cache, private"

@@ -174,11 +174,14 @@ func servePort(t testing.TB, with func(*Options)) *served {
 		with(&o)
 	}
 	if o.Table == nil {
-		all, err := api.NewTable([]api.Declared{say, change}, api.Bind(say, echo), api.Bind(change, echo))
+		all, err := api.NewTable([]api.Declared{say, change}, api.Bind(say, echo), api.BindChange(change, doing(echo)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		o.Table = all
+	}
+	if o.Changes == nil {
+		o.Changes = &plainly{table: o.Table}
 	}
 	s.Port = NewPort(o)
 	ctx, cancel := context.WithCancel(context.Background())

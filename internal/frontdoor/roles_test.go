@@ -62,6 +62,64 @@ func TestRoleMatrix(t *testing.T) {
 	}
 }
 
+// Every command that changes something, for every role: what may not be, what is asked for wrongly, what is only tried. Nothing of
+// that is done.
+func TestChangesThatAreNotMade(t *testing.T) {
+	all := wholeTable(t, true)
+	changes := &plainly{table: all}
+	c := newContents(Site{Metrics: answers(), Table: all, Changes: changes, Health: &wellness{}}, func(r *http.Request) (api.Caller, error) { return callerOf(r), nil }, quiet())
+	handler := c.routes()
+	post := func(role api.Role, path, body string, headers ...string) (int, string) {
+		q := requestBy(t.Context(), role, "POST", path, strings.NewReader(body))
+		q.Header.Set("Content-Type", "application/json")
+		for i := 0; i < len(headers); i += 2 {
+			q.Header.Add(headers[i], headers[i+1])
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, q)
+		return w.Code, w.Body.String()
+	}
+	for _, d := range all.Declarations() {
+		if !d.Changes {
+			continue
+		}
+		for role := api.Anonymous; role <= api.Admin; role++ {
+			refused, done := len(changes.refused), len(changes.hows)
+			status, answer := post(role, d.Path(), `{"dry_run":true}`)
+			if role < d.Role {
+				told := 1
+				if role == api.Anonymous {
+					told = 0
+				}
+				if status != 403 || len(changes.refused)-refused != told || len(changes.hows) != done {
+					t.Errorf("%v: %s: %d, refused %d", role, d.Name, status, len(changes.refused)-refused)
+				}
+				continue
+			}
+			if status != 200 || !strings.Contains(answer, `"dry_run":true`) || !strings.Contains(answer, `"result":null`) || !changes.hows[done].DryRun {
+				t.Errorf("%v: dry run of %s: %d %s", role, d.Name, status, answer)
+			}
+			for _, bad := range []string{`{"unknown":1}`, `[]`, `{`, `{"dry_run":1}`, `{"dry_run":true} {}`, `{"confirm_within_seconds":-1}`, `{"confirm_within_seconds":1e99}`} {
+				if status, answer := post(role, d.Path(), bad); status != 400 {
+					t.Errorf("%v: %s %s: %d %s", role, d.Name, bad, status, answer)
+				}
+			}
+			if status, _ := post(role, d.Path(), `{}`, "Idempotency-Key", "a", "Idempotency-Key", "b"); status != 400 {
+				t.Errorf("%v: %s with two keys: %d", role, d.Name, status)
+			}
+			if status, _ := post(role, d.Path(), strings.Repeat(" ", maxBody+1)); status != 413 {
+				t.Errorf("%v: %s with a long body: %d", role, d.Name, status)
+			}
+			if status, _ := post(role, d.Path(), `{}`, "Idempotency-Key", `"quoted"`); status != 200 || changes.hows[len(changes.hows)-1].Key != "quoted" {
+				t.Errorf("%v: %s with a key: %d", role, d.Name, status)
+			}
+		}
+	}
+	if len(changes.hows) < 40 {
+		t.Errorf("%d changes", len(changes.hows))
+	}
+}
+
 // status is that of an answer, whose body may not end.
 func (s *served) status(t *testing.T, c *http.Client, method, path string, headers ...string) int {
 	t.Helper()
@@ -84,7 +142,7 @@ func (s *served) status(t *testing.T, c *http.Client, method, path string, heade
 }
 
 func onControl(t *testing.T, all *api.Table, f *flow, role api.Role) func(row) int {
-	c := newContents(Site{Metrics: answers(), Table: all, Stream: f, Health: &wellness{}}, func(r *http.Request) (api.Caller, error) { return callerOf(r), nil }, quiet())
+	c := newContents(Site{Metrics: answers(), Table: all, Changes: &plainly{table: all}, Stream: f, Health: &wellness{}}, func(r *http.Request) (api.Caller, error) { return callerOf(r), nil }, quiet())
 	handler := c.routes()
 	return func(r row) int {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -55,14 +55,24 @@ func nullable(s object) object {
 }
 
 func (s *schemas) structure(t reflect.Type) object {
-	if t.Name() == "" {
+	name := schemaName(t)
+	if name == "" {
 		return s.members(t)
 	}
-	if _, done := s.named[t.Name()]; !done {
-		s.named[t.Name()] = object{} // a type may hold itself
-		s.named[t.Name()] = s.members(t)
+	if _, done := s.named[name]; !done {
+		s.named[name] = object{} // a type may hold itself
+		s.named[name] = s.members(t)
 	}
-	return object{"$ref": "#/components/schemas/" + t.Name()}
+	return object{"$ref": "#/components/schemas/" + name}
+}
+
+// schemaName is Outcome.Keys for Outcome[api.Keys]: a component may have no brackets in its name.
+func schemaName(t reflect.Type) string {
+	outer, inner, generic := strings.Cut(strings.TrimSuffix(t.Name(), "]"), "[")
+	if !generic {
+		return outer
+	}
+	return outer + "." + inner[strings.LastIndexByte(inner, '.')+1:]
 }
 
 func (s *schemas) members(t reflect.Type) object {

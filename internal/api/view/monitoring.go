@@ -60,13 +60,27 @@ func showCertificates(out io.Writer, c api.Certificates, now time.Time) {
 		fmt.Fprintln(out, "there is no certificate: nothing is served by TLS")
 		return
 	}
-	rows(out, "FILE ENDS DAYS NAMES ISSUER SHA256", c.Certificates, func(c api.Certificate) []string {
-		return []string{Word(c.File), Moment(c.NotAfter, now), decimal(c.DaysLeft, 1), Word(strings.Join(c.Names[:min(len(c.Names), 8)], ",")), Word(c.Issuer),
+	rows(out, "FILE STATE ENDS DAYS RENEWED NAMES ISSUER SHA256", c.Certificates, func(c api.Certificate) []string {
+		ends, days, renewed := "-", "-", "-"
+		if !c.NotAfter.IsZero() {
+			ends, days = Moment(c.NotAfter, now), decimal(c.DaysLeft, 1)
+		}
+		if c.RenewAt != nil {
+			renewed = Moment(*c.RenewAt, now)
+		}
+		return []string{Word(c.File), Word(strings.ReplaceAll(c.State, " ", "-")), ends, days, renewed, Word(strings.Join(c.Names[:min(len(c.Names), 8)], ",")), Word(c.Issuer),
 			Word(c.Fingerprint[:min(len(c.Fingerprint), 16)])}
 	})
 	for _, one := range c.Certificates[:min(len(c.Certificates), maxRows)] {
 		if one.Problem != "" {
 			fmt.Fprintf(out, "%s: %s\n", Word(one.File), Sentence(one.Problem))
+		}
+		if one.LastError != "" {
+			when := ""
+			if one.NextAttempt != nil {
+				when = ", next try " + Moment(*one.NextAttempt, now)
+			}
+			fmt.Fprintf(out, "%s: last error%s: %s\n", Word(one.File), when, Sentence(one.LastError))
 		}
 	}
 }
@@ -193,9 +207,12 @@ func showLink(out io.Writer, l api.Link, now time.Time) {
 // maxNative bounds the lines of another daemon's text, which has rows for its clients.
 const maxNative = 2000
 
-func showNative(out io.Writer, n api.Native, _ time.Time) {
+func showNative(out io.Writer, n api.Native, _ time.Time) { block(out, n.Text) }
+
+// block shows lines as they stand.
+func block(out io.Writer, text string) {
 	lines := 0
-	for line := range strings.Lines(n.Text) {
+	for line := range strings.Lines(text) {
 		if lines++; lines > maxNative {
 			fmt.Fprintln(out, "…")
 			return

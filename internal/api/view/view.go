@@ -30,23 +30,26 @@ func All() map[string]View {
 	add(all, api.GetClients, 0, showClients)
 	add(all, api.GetNetworks, 0, showNetworks)
 	add(all, api.GetKeys, 0, showKeys)
-	add(all, api.RotateKeys, 0, showKeys)
+	addChange(all, api.RotateKeys, 0, showKeys)
 	add(all, api.GetCertificates, 0, showCertificates)
 	add(all, api.GetHandshakes, 0, showHandshakes)
 	add(all, api.GetCookies, 0, showCookies)
 	add(all, api.GetTargets, 0, showTargets)
-	add(all, api.DrainTarget, 1, showTargets)
-	add(all, api.UndrainTarget, 1, showTargets)
+	addChange(all, api.DrainTarget, 1, showTargets)
+	addChange(all, api.UndrainTarget, 1, showTargets)
 	add(all, api.GetEvents, 0, showEvents)
 	add(all, api.GetHistory, 0, showHistory)
 	add(all, api.WhoAmI, 0, showIdentity)
-	add(all, api.Login, 0, showLink)
+	addChange(all, api.Login, 0, showLink)
 	for _, c := range api.PlainWords() {
 		add(all, c, 0, showNative)
 	}
 	add(all, api.GetVariables, 0, showNative)
 	add(all, api.GetNTPData, 0, showNative)
-	add(all, api.Reload, 0, func(out io.Writer, _ api.None, _ time.Time) { fmt.Fprintln(out, "configuration reloaded") })
+	addChange(all, api.Reload, 0, func(out io.Writer, _ api.None, _ time.Time) { fmt.Fprintln(out, "configuration reloaded") })
+	addNeighbour(all)
+	addOwn(all)
+	addChanges(all)
 	return all
 }
 

@@ -67,7 +67,8 @@ func (v verbs) find(words []string) (d api.Declaration, args []string, ok bool) 
 }
 
 // answer answers one command; an error ends the session.
-func (s *session) answer(ctx context.Context, verb string, words []string, asJSON bool) error {
+func (s *session) answer(ctx context.Context, verb string, words []string, f form) error {
+	asJSON := f.json
 	switch verb {
 	case "quit", "exit", "bye":
 		s.out.line(codeClosing, "bye")
@@ -94,7 +95,7 @@ func (s *session) answer(ctx context.Context, verb string, words []string, asJSO
 		}
 		return s.followEvents(ctx, asJSON)
 	}
-	if err := s.command(ctx, d, args, asJSON); err != nil {
+	if err := s.command(ctx, d, args, f); err != nil {
 		kind := api.KindOf(err)
 		detail := err.Error()
 		if kind == api.Internal {
@@ -114,9 +115,13 @@ func (s *session) refuse(asJSON bool, code int, kind api.Kind, detail string) {
 }
 
 // command does one of the table and writes its answer, unless there is an error.
-func (s *session) command(ctx context.Context, d api.Declaration, args []string, asJSON bool) error {
-	if err := d.Permit(s.who); err != nil {
+func (s *session) command(ctx context.Context, d api.Declaration, args []string, f form) error {
+	asJSON := f.json
+	if err := d.Permit(s.who); err != nil && !d.Changes { // of a change it is written down that somebody tried
 		return err
+	}
+	if !d.Changes && f.how != (api.How{}) {
+		return api.Failf(api.BadArgument, "%s changes nothing: dry-run, confirm-within and once are for what does", d.Name)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, commandTimeout, fmt.Errorf("it was not done within %v", commandTimeout))
 	defer cancel()
@@ -136,7 +141,7 @@ func (s *session) command(ctx context.Context, d api.Declaration, args []string,
 	if err != nil {
 		return err
 	}
-	result, err := s.Commands.Call(ctx, s.who, d.Name, object)
+	result, err := s.Commands.Call(ctx, s.who, d.Name, object, f.how)
 	if err != nil {
 		return err
 	}
@@ -175,14 +180,24 @@ func arguments(d api.Declaration, typed []string) ([]byte, error) {
 		i := 0
 		if named {
 			i = slices.IndexFunc(left, func(a api.Arg) bool { return a.Name == strings.ToLower(name) })
+		} else if i = slices.IndexFunc(left, func(a api.Arg) bool { return a.Flag && a.Name == strings.ToLower(word) }); i >= 0 {
+			value = "true"
 		} else {
-			value = word
+			i, value = slices.IndexFunc(left, func(a api.Arg) bool { return !a.Flag }), word
 		}
 		if i < 0 || i >= len(left) {
 			return nil, api.Failf(api.BadArgument, "%s takes %s; %.64q is not among that", d.Name, usage(d), word)
 		}
 		a := left[i]
 		left = slices.Delete(left, i, i+1)
+		if a.Flag {
+			yes, err := strconv.ParseBool(value)
+			if err != nil {
+				return nil, api.Failf(api.BadArgument, "%s %.64q: must be true or false", a.Name, value)
+			}
+			args[a.Name] = yes
+			continue
+		}
 		if !a.Number {
 			args[a.Name] = value
 			continue
@@ -203,6 +218,10 @@ func usage(d api.Declaration) string {
 	}
 	var names []string
 	for _, a := range d.Args {
+		if a.Flag {
+			names = append(names, "["+a.Name+"]")
+			continue
+		}
 		names = append(names, "["+a.Name+"=]"+strings.ToUpper(a.Name))
 	}
 	return strings.Join(names, " ")
@@ -220,6 +239,7 @@ func (s *session) login(args []string) error {
 		return errBye // the next try costs a handshake
 	}
 	s.who = who
+	s.who.From = s.remote
 	if guest, ok := s.conn.(interface{ LoggedIn() }); ok && !s.stranger() {
 		guest.LoggedIn()
 	}
@@ -241,6 +261,9 @@ func (s *session) help(about []string) {
 	}
 	if ok {
 		fmt.Fprintf(&b, "%s: %s\nrole %s, takes %s\n", d.Name, d.Summary, d.Role, usage(d))
+		if d.Inverse != "" {
+			fmt.Fprintf(&b, "undone by %s, so that confirm-within may stand before it\n", d.Inverse)
+		}
 		for _, a := range d.Args {
 			fmt.Fprintf(&b, "  %-12s %s\n", a.Name, a.Summary)
 		}
@@ -251,7 +274,8 @@ func (s *session) help(about []string) {
 			}
 		}
 		b.WriteString("events --follow  show what happens, until the next line\n" +
-			"json COMMAND     answer in one line of JSON\nhelp COMMAND     what it takes\nlogin TOKEN      be somebody else\nquit             end\n")
+			"json COMMAND     answer in one line of JSON\ndry-run COMMAND  say what it would change, and change nothing\n" +
+			"confirm-within 5m COMMAND   undo it unless changes confirm comes in time\nonce TEXT COMMAND   do it once, however often this line is sent\nhelp COMMAND     what it takes\nlogin TOKEN      be somebody else\nquit             end\n")
 	}
 	s.block("help", b.String())
 }

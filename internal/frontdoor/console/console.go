@@ -44,7 +44,7 @@ const (
 // Commands do the commands of the table. Safe for concurrent use. Their errors have an api.Kind.
 type Commands interface {
 	Declarations() []api.Declaration
-	Call(ctx context.Context, who api.Caller, name string, args []byte) (any, error)
+	Call(ctx context.Context, who api.Caller, name string, args []byte, how api.How) (any, error)
 }
 
 // Words answers in the daemon's own form. Safe for concurrent use.
@@ -95,6 +95,7 @@ var errBye = errors.New("console: bye")
 func (c *Console) Serve(ctx context.Context, conn net.Conn, who api.Caller) {
 	s := &session{Console: c, conn: conn, in: newLines(conn), out: newWriter(conn, &c.answers), who: who, remote: addressOf(conn),
 		verbs: newVerbs(c.Commands.Declarations()), begun: time.Now()}
+	s.who.From = s.remote
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	s.out.line(codeReady, s.greeting())
@@ -154,12 +155,10 @@ func (s *session) request(ctx context.Context, line string) error {
 		s.out.line(codeBadArgument, err.Error())
 		return s.countStranger()
 	}
-	if len(words) > 0 && strings.EqualFold(words[0], "show") {
-		words = words[1:]
-	}
-	asJSON := len(words) > 0 && strings.EqualFold(words[0], "json")
-	if asJSON {
-		words = words[1:]
+	words, form, err := prefixes(words)
+	if err != nil {
+		s.out.line(codeBadArgument, err.Error())
+		return s.countStranger()
 	}
 	if len(words) == 0 {
 		return s.countStranger()
@@ -168,10 +167,48 @@ func (s *session) request(ctx context.Context, line string) error {
 		s.out.line(codeLogIn, "what you logged in with does not count any more")
 		return errBye
 	}
-	if err := s.answer(ctx, strings.ToLower(words[0]), words, asJSON); err != nil {
+	if err := s.answer(ctx, strings.ToLower(words[0]), words, form); err != nil {
 		return err
 	}
 	return s.countStranger()
+}
+
+// form is how an answer is wanted, and a change.
+type form struct {
+	json bool
+	how  api.How
+}
+
+// prefixes takes off the words what may stand before any command.
+func prefixes(words []string) (rest []string, f form, err error) {
+	for len(words) > 0 {
+		takes := 1
+		switch strings.ToLower(words[0]) {
+		case "show":
+		case "json":
+			f.json = true
+		case "dry-run":
+			f.how.DryRun = true
+		case "confirm-within":
+			takes = 2
+			if len(words) > 1 {
+				f.how.ConfirmWithin, err = time.ParseDuration(words[1])
+			}
+			if err != nil || f.how.ConfirmWithin <= 0 {
+				return nil, f, errors.New("confirm-within takes a time, as 5m, and then the command")
+			}
+		case "once":
+			if takes = 2; len(words) > 1 {
+				f.how.Key = words[1]
+			}
+		default:
+			return words, f, nil
+		}
+		if words = words[min(takes, len(words)):]; len(words) == 0 && f != (form{}) {
+			return nil, f, errors.New("a command is missing behind this")
+		}
+	}
+	return words, f, nil
 }
 
 // countStranger bounds what is said to somebody who does not log in.

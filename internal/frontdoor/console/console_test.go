@@ -88,7 +88,9 @@ func (w *world) table(t testing.TB) *api.Table {
 		api.Bind(api.GetKeys, func(context.Context, api.Caller, api.None) (api.Keys, error) {
 			return api.Keys{}, errors.New("a secret path")
 		}),
-		api.Bind(api.RotateKeys, func(context.Context, api.Caller, api.RingArg) (api.Keys, error) { return api.Keys{}, nil }),
+		api.BindChange(api.RotateKeys, func(_ context.Context, _ api.Caller, a api.RingArg) (api.Change[api.Keys], error) {
+			return api.Change[api.Keys]{Plan: api.Plan{Summary: "rotate " + a.Ring}}, nil
+		}),
 		api.Bind(api.GetPeers, native), api.Bind(api.GetSysinfo, native),
 		api.Bind(api.GetVariables, func(context.Context, api.Caller, api.AssociationArg) (api.Native, error) { return api.Native{}, nil }),
 		api.Bind(api.GetEvents, func(context.Context, api.Caller, api.EventsArg) (api.Events, error) { return api.Events{}, nil }))
@@ -98,9 +100,24 @@ func (w *world) table(t testing.TB) *api.Table {
 	return table
 }
 
+// desk does the commands of a table.
+type desk struct{ *api.Table }
+
+func (d desk) Call(ctx context.Context, who api.Caller, name string, args []byte, how api.How) (any, error) {
+	if c, _ := d.Find(name); !c.Changes {
+		return d.Table.Call(ctx, who, name, args)
+	}
+	p, err := d.Plan(ctx, who, name, args)
+	if err != nil {
+		return nil, err
+	}
+	by := time.Unix(int64(how.ConfirmWithin.Seconds()), 0).UTC()
+	return d.Outcome(name, api.Outcome[any]{Plan: p.Plan, DryRun: how.DryRun, ConfirmBy: &by}), nil
+}
+
 // open starts a console and gives the other end.
 func (w *world) open(t testing.TB, who api.Caller) (peer net.Conn, ended <-chan struct{}) {
-	c := &Console{Commands: w.table(t), Words: w, Logins: w, Stream: w.feed,
+	c := &Console{Commands: desk{w.table(t)}, Words: w, Logins: w, Stream: w.feed,
 		View: func(command string, answer []byte, _ time.Time) (string, error) {
 			return command + " " + string(answer), nil
 		}}
@@ -143,7 +160,11 @@ func TestTranscripts(t *testing.T) {
 		"native where there is one":  {"tracking\nquit\n", "200-tracking\n..tracking says?[2J\n..\nlast\n.\n421 bye\n"},
 		"neutral where not":          {"clients 3\nquit\n", "200-clients\nclients {\"known\":3,\"more\":false,\"next\":\"\",\"clients\":[]}\n.\n421 bye\n"},
 		"our own fault":              {"keys\nquit\n", "500 something went wrong inside ntptsd; its log tells what\n421 bye\n"},
-		"two words":                  {"keys rotate default\nquit\n", "200-keys rotate\nkeys rotate {\"rings\":[]}\n.\n421 bye\n"},
+		"two words":                  {"keys rotate default\nquit\n", "200-keys rotate\nkeys rotate {\"summary\":\"rotate default\",\"before\":\"\",\"after\":\"\",\"diff\":\"\",\"dry_run\":false,\"replayed\":false,\"change\":0,\"confirm_by\":\"1970-01-01T00:00:00Z\",\"audit\":{\"seq\":0,\"hash\":\"\",\"signature\":\"\"},\"result\":null}\n.\n421 bye\n"},
+		"a dry run":                  {"dry-run keys rotate default\nquit\n", "200-keys rotate\nkeys rotate {\"summary\":\"rotate default\",\"before\":\"\",\"after\":\"\",\"diff\":\"\",\"dry_run\":true,\"replayed\":false,\"change\":0,\"confirm_by\":\"1970-01-01T00:00:00Z\",\"audit\":{\"seq\":0,\"hash\":\"\",\"signature\":\"\"},\"result\":null}\n.\n421 bye\n"},
+		"to be confirmed":            {"show confirm-within 5m once abc keys rotate default\nquit\n", "200-keys rotate\nkeys rotate {\"summary\":\"rotate default\",\"before\":\"\",\"after\":\"\",\"diff\":\"\",\"dry_run\":false,\"replayed\":false,\"change\":0,\"confirm_by\":\"1970-01-01T00:05:00Z\",\"audit\":{\"seq\":0,\"hash\":\"\",\"signature\":\"\"},\"result\":null}\n.\n421 bye\n"},
+		"prefixes of what reads":     {"dry-run peers\nonce x tracking\nquit\n", "504 peers changes nothing: dry-run, confirm-within and once are for what does\n504 tracking changes nothing: dry-run, confirm-within and once are for what does\n421 bye\n"},
+		"prefixes without a command": {"dry-run\nconfirm-within\nconfirm-within soon reload\nonce x\nquit\n", "504 a command is missing behind this\n504 confirm-within takes a time, as 5m, and then the command\n504 confirm-within takes a time, as 5m, and then the command\n504 a command is missing behind this\n421 bye\n"},
 		"unknown":                    {"rm -rf\nquit\n", "502 unknown command \"rm\"; help lists the commands\n421 bye\n"},
 		"too much":                   {"keys rotate a b\nquit\n", "504 keys rotate takes [ring=]RING; \"b\" is not among that\n421 bye\n"},
 		"not a number":               {"clients ten\nquit\n", "504 limit \"ten\": must be a whole number\n421 bye\n"},
@@ -166,7 +187,7 @@ func TestTranscripts(t *testing.T) {
 // Whatever is answered is counted by its code, what is refused too.
 func TestAnswersAreCounted(t *testing.T) {
 	w := &world{}
-	c := &Console{Commands: w.table(t), Words: w, Logins: w, View: func(string, []byte, time.Time) (string, error) { return "", nil }}
+	c := &Console{Commands: desk{w.table(t)}, Words: w, Logins: w, View: func(string, []byte, time.Time) (string, error) { return "", nil }}
 	here, there := net.Pipe()
 	go func() { c.Serve(t.Context(), here, alice); here.Close() }()
 	go func() { _, _ = io.WriteString(there, "peers\njson rv\nrm\n\x00\n") }()
@@ -249,7 +270,7 @@ func (c *told) LoggedIn() { c.times.Add(1) }
 func TestLogInsAreTold(t *testing.T) {
 	for send, want := range map[string]int32{"login " + token + "\nquit\n": 1, "login ntptsd_bad\n": 0, "help\nquit\n": 0} {
 		w := new(world)
-		c := &Console{Commands: w.table(t), Words: w, Logins: w}
+		c := &Console{Commands: desk{w.table(t)}, Words: w, Logins: w}
 		here, there := net.Pipe()
 		conn := &told{Conn: here}
 		done := make(chan struct{})
@@ -390,7 +411,7 @@ func TestFollow(t *testing.T) {
 func BenchmarkPipelined(b *testing.B) {
 	w := &world{}
 	here, there := net.Pipe()
-	c := &Console{Commands: w.table(b), Words: w, Logins: w,
+	c := &Console{Commands: desk{w.table(b)}, Words: w, Logins: w,
 		View: func(command string, answer []byte, _ time.Time) (string, error) { return command, nil }}
 	go func() {
 		c.Serve(b.Context(), here, alice)

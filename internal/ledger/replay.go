@@ -1,0 +1,129 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ntptsd/ntptsd/internal/api"
+	"github.com/ntptsd/ntptsd/protocol/audit"
+)
+
+// What is remembered of idempotency keys: enough for whoever lost an answer and asks again.
+const (
+	maxReplays = 1024
+	replayTime = 24 * time.Hour
+)
+
+// replay is what became of a change that was asked for with a key.
+type replay struct {
+	request string
+	done    chan struct{} // closed when outcome and err are there
+	outcome outcome
+	err     error
+	until   time.Time
+}
+
+// replays are the keys of each caller. Over a restart the audit log remembers them.
+type replays struct {
+	mu    sync.Mutex
+	known map[string]*replay // guarded by mu
+	order []string           // guarded by mu; oldest first
+}
+
+// replayKey keeps the keys of callers apart: nobody learns what another one did.
+func replayKey(who api.Caller, key string) string { return who.Name + "\x00" + key }
+
+// request is all that must be the same for a key to stand for the same change.
+func request(d api.Declaration, args []byte, how api.How) string {
+	return fmt.Sprintf("%s\x00%s\x00%v", d.Name, d.Redact(args), how.ConfirmWithin)
+}
+
+// once does f, unless the key is known: then its answer is given again.
+func (r *replays) once(ctx context.Context, key, request string, f func() (outcome, error)) (outcome, error) {
+	p, first := r.find(key, request)
+	if first {
+		finished := false
+		defer func() {
+			if !finished || p.err != nil && p.outcome.Change == 0 { // nothing was attempted: the next one may be
+				r.forget(key, p)
+			}
+			close(p.done)
+		}()
+		p.outcome, p.err = f()
+		finished = true
+		return p.outcome, p.err
+	}
+	if p.request != request {
+		return outcome{}, api.Failf(api.Conflict, "this idempotency key was used for another change; take a new one for each")
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return outcome{}, api.Failf(api.Unavailable, "the same change is being made still; ask again with the same key")
+	}
+	o := p.outcome
+	o.Replayed = true
+	return o, p.err
+}
+
+func (r *replays) find(key, request string) (p *replay, first bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if p := r.known[key]; p != nil && now.Before(p.until) {
+		return p, false
+	}
+	p = &replay{request: request, done: make(chan struct{}), until: now.Add(replayTime)}
+	r.put(key, p)
+	return p, true
+}
+
+// put remembers, and forgets the oldest if there are too many. The lock is held.
+func (r *replays) put(key string, p *replay) {
+	if r.known == nil {
+		r.known = make(map[string]*replay)
+	}
+	if r.known[key] == nil {
+		r.order = append(r.order, key)
+	}
+	r.known[key] = p
+	for len(r.order) > maxReplays {
+		delete(r.known, r.order[0])
+		r.order = r.order[1:]
+	}
+}
+
+func (r *replays) forget(key string, p *replay) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known[key] == p {
+		p.until = time.Time{} // its place in the order stays until it is the oldest
+	}
+}
+
+// recall reads what the audit log knows of keys. Results are not in there; what was done is.
+func (r *replays) recall(records []audit.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	attempts := make(map[uint64]*replay)
+	for _, a := range records {
+		switch {
+		case a.Kind == audit.Attempt && a.Key != "" && a.Time.Add(replayTime).After(now):
+			p := &replay{done: make(chan struct{}), until: now.Add(replayTime),
+				request: fmt.Sprintf("%s\x00%s\x00%v", a.Command, a.Args, time.Duration(a.Confirm*float64(time.Second)))}
+			close(p.done)
+			p.outcome.Change, p.outcome.Plan = a.Sequence, api.Plan{Summary: a.Summary, Before: a.Before, After: a.After}
+			p.err = api.Failf(api.Conflict, "ntptsd ended while this change was made (record %d of the audit log): look whether it was, and take another key", a.Sequence)
+			attempts[a.Sequence] = p
+			r.put(replayKey(api.Caller{Name: a.Caller}, a.Key), p)
+		case a.Kind == audit.Outcome && attempts[a.Of] != nil:
+			p := attempts[a.Of]
+			if p.err = nil; a.Error != "" {
+				p.err = api.Failf(api.Kind(a.Result), "%s", a.Error)
+			}
+		}
+	}
+}
