@@ -33,6 +33,9 @@ type ended string
 func (e ended) Error() string { return string(e) }
 
 func (l *login) caller(until time.Time) api.Caller {
+	if l.used != nil {
+		l.used.Store(time.Now().Unix())
+	}
 	return api.Caller{Role: l.role, Name: l.name, Only: l.only, Login: l.id, Until: until}
 }
 
@@ -61,14 +64,17 @@ func (p *policy) token(remote netip.Addr, token string, now time.Time) (api.Call
 }
 
 // certificate is who shows the chain, leaf first. crypto/tls has checked that the peer has the leaf's key.
-func (p *policy) certificate(chain []*x509.Certificate, now time.Time) (api.Caller, error) {
+func (p *policy) certificate(chain []*x509.Certificate, at moment) (api.Caller, error) {
 	leaf := chain[0]
-	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
+	if at.outside(leaf) {
 		return api.Caller{}, api.Fail(api.Unknown, ended(fmt.Sprintf("your certificate is good from %s to %s, and it is %s here",
-			leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))))
+			leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339), at.now.UTC().Format(time.RFC3339))))
 	}
 	sum := sha256.Sum256(leaf.Raw)
 	fingerprint, untrusted := hex.EncodeToString(sum[:]), false
+	if p.blocked[fingerprint] {
+		return api.Caller{}, notHere(fingerprint)
+	}
 	for i := range p.certs {
 		c := &p.certs[i]
 		switch {
@@ -80,13 +86,17 @@ func (p *policy) certificate(chain []*x509.Certificate, now time.Time) (api.Call
 		case untrusted || !hasName(leaf, c.san):
 			continue
 		}
-		if p.trusts(sum, chain, now) == nil {
+		if p.trusts(sum, chain, at.within(chain[:min(len(chain), maxChain)])) == nil {
 			return c.caller(leaf.NotAfter), nil
 		}
 		untrusted = true // for all that have a name of it
 	}
-	// One text for all: what a stranger calls himself must not find out what others are called here.
-	return api.Caller{}, api.Failf(api.Unknown, "your certificate does not count here: [access.certificate] has neither a san of it with a good chain, nor its SHA-256, %s", fingerprint)
+	return api.Caller{}, notHere(fingerprint)
+}
+
+// notHere is one text for all: what a stranger calls himself must not find out what others are called here.
+func notHere(fingerprint string) error {
+	return api.Failf(api.Unknown, "your certificate does not count here: [access.certificate] has neither a san of it with a good chain, nor its SHA-256, %s", fingerprint)
 }
 
 // trusts verifies a chain, and remembers the good ones: a program asks many times with the same.

@@ -196,6 +196,12 @@ func TestLogInsAreCounted(t *testing.T) {
 	}
 	_, _ = a.Redeem(netip.MustParseAddr("2001:db8::2"), "guess") // of the same /64
 	const want = `
+# HELP ntptsd_access_banned_total Connections to the services port that were refused because their network is banned.
+# TYPE ntptsd_access_banned_total counter
+ntptsd_access_banned_total 0
+# HELP ntptsd_access_bans Networks that are refused everywhere.
+# TYPE ntptsd_access_bans gauge
+ntptsd_access_bans 0
 # HELP ntptsd_access_logins_total Requests and connections that showed something to be known by, by what that was and what became of it. Expired: it was good once. Limited: too many from there had failed.
 # TYPE ntptsd_access_logins_total counter
 ntptsd_access_logins_total{method="certificate",result="accepted"} 0
@@ -305,7 +311,7 @@ func FuzzCertificate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		who, err := p.certificate([]*x509.Certificate{c}, time.Now())
+		who, err := p.certificate([]*x509.Certificate{c}, moment{time.Now(), true})
 		switch {
 		case err != nil && (who.Role != api.Anonymous || len(err.Error()) > 500 || strings.ContainsFunc(err.Error(), unicode.IsControl)):
 			t.Fatalf("%+v, %q", who, err)
@@ -362,7 +368,7 @@ func BenchmarkCertificate(b *testing.B) {
 	p.clients.AddCert(ours.cert)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := p.certificate([]*x509.Certificate{leaf}, time.Now()); err != nil {
+		if _, err := p.certificate([]*x509.Certificate{leaf}, moment{time.Now(), true}); err != nil {
 			b.Fatal(err)
 		}
 	}

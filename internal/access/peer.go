@@ -48,7 +48,7 @@ func (p *SocketPeers) Role(c net.Conn) api.Caller {
 	if err != nil {
 		return api.Caller{Name: "a peer of unknown user"}
 	}
-	caller := api.Caller{Name: fmt.Sprintf("uid %d", uid)}
+	caller := api.Caller{Name: fmt.Sprintf("uid %d", uid), Root: uid == 0}
 	switch {
 	case uid == 0 || uid == p.own:
 		caller.Role = api.Admin

@@ -62,7 +62,7 @@ func TestRolesBySocketPeer(t *testing.T) {
 		dial func(string) (net.Conn, error)
 		want api.Caller
 	}{
-		{"root", dialUnix, api.Caller{Role: api.Admin, Name: "uid 0"}},
+		{"root", dialUnix, api.Caller{Role: api.Admin, Name: "uid 0", Root: true}},
 		{"whom we run as", as(ours, nobody), api.Caller{Role: api.Admin, Name: "uid 4242"}},
 		{"anybody", as(nobody, nobody), api.Caller{Role: api.Anonymous, Name: "uid 65534"}},
 		{"in other groups", as(nobody, nobody, 0, 1, ours), api.Caller{Role: api.Anonymous, Name: "uid 65534"}},

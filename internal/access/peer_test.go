@@ -52,7 +52,7 @@ func needsCredentials(t *testing.T) {
 func TestOwnUserIsAdmin(t *testing.T) {
 	needsCredentials(t)
 	got := NewSocketPeers("a group that is not there").Role(accepted(t, dialUnix))
-	if want := (api.Caller{Role: api.Admin, Name: fmt.Sprintf("uid %d", os.Geteuid())}); !reflect.DeepEqual(got, want) {
+	if want := (api.Caller{Role: api.Admin, Name: fmt.Sprintf("uid %d", os.Geteuid()), Root: os.Geteuid() == 0}); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

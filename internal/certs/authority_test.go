@@ -42,7 +42,7 @@ func TestAuthorityIssues(t *testing.T) {
 		{"a server is no client", server, "time.example.net", x509.ExtKeyUsageClientAuth, now, false},
 		{"the operator", client, "operator", x509.ExtKeyUsageClientAuth, now, true},
 		{"the operator is no server", client, "operator", x509.ExtKeyUsageServerAuth, now, false},
-		{"after its end", server, "time.example.net", x509.ExtKeyUsageServerAuth, now.Add(leafLife + time.Second), false},
+		{"after its end", server, "time.example.net", x509.ExtKeyUsageServerAuth, now.Add(LeafLife + time.Second), false},
 	} {
 		pair, err := tls.X509KeyPair(c.leaf.Certificate, c.leaf.Key)
 		if err != nil {
@@ -91,7 +91,7 @@ func TestAuthoritySignsLeavesOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := pair.Leaf; !c.IsCA || !c.MaxPathLenZero || c.KeyUsage&x509.KeyUsageCertSign == 0 {
-		t.Errorf("the authority's certificate: CA %v, path length zero %v, usage %b", c.IsCA, c.MaxPathLenZero, c.KeyUsage)
+	if c := pair.Leaf; !c.IsCA || c.MaxPathLen != 1 || c.KeyUsage&x509.KeyUsageCertSign == 0 {
+		t.Errorf("the root: CA %v, path length %d, usage %b", c.IsCA, c.MaxPathLen, c.KeyUsage)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-var errNone = errors.New("certs: no certificate is configured")
+var errNone = errors.New("certs: there is no certificate yet")
 
 // snapshot is all pairs in the order of the configuration, and who is served which. Immutable.
 type snapshot struct {
@@ -14,13 +14,24 @@ type snapshot struct {
 	keyExchange, services chooser
 }
 
-// newSnapshot: the first pairs are the key exchange's, what is left is for the services port, which otherwise has the same.
-func newSnapshot(pairs []*pair, keyExchange int) *snapshot {
-	s := &snapshot{pairs: pairs, keyExchange: newChooser(pairs[:keyExchange]), services: newChooser(pairs[keyExchange:])}
-	if len(pairs) == keyExchange {
+// newSnapshot: the first are the key exchange's, what is left is for the services port, which otherwise has the same. Pairs that
+// are still to be made are passed over.
+func newSnapshot(watched []*watch, keyExchange int) *snapshot {
+	all := pairsOf(watched)
+	s := &snapshot{pairs: all, keyExchange: newChooser(pairsOf(watched[:keyExchange])), services: newChooser(pairsOf(watched[keyExchange:]))}
+	if len(watched) == keyExchange {
 		s.services = s.keyExchange
 	}
 	return s
+}
+
+func pairsOf(watched []*watch) (pairs []*pair) {
+	for _, w := range watched {
+		if w.pair != nil {
+			pairs = append(pairs, w.pair)
+		}
+	}
+	return pairs
 }
 
 // chooser has some of the pairs, and what they are called. Immutable.

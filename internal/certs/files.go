@@ -20,23 +20,30 @@ import (
 // pollInterval is how often the files are looked at; a renewal needs no signal.
 const pollInterval = 2 * time.Second
 
-// Files are certificate and key files that are followed while the daemon runs.
+// Files are certificates that are followed while the daemon runs: files that somebody else renews, and pairs that keepers
+// renew.
 type Files struct {
-	log     *slog.Logger
-	metrics *metrics
-	current atomic.Pointer[snapshot] // what handshakes use
+	log       *slog.Logger
+	metrics   *metrics
+	house     *house
+	resources Resources
+	current   atomic.Pointer[snapshot] // what handshakes use
 
 	mu      sync.Mutex
-	watched []*watch // guarded by mu; as many, in the same order, as current has pairs
+	watched []*watch  // guarded by mu; those of the key exchange first
+	keepers []*keeper // guarded by mu
+	first   int       // guarded by mu: how many of watched are the key exchange's
 }
 
-// watch is what is known of one pair's files. Guarded by Files.mu.
+// watch is what is known of one pair. Guarded by Files.mu.
 type watch struct {
 	files    config.Pair
-	seen     stamp  // at the last look
-	tried    stamp  // when last loaded, or tried to be
-	broken   string // why the files as they are cannot be loaded
-	validity string // as last told to the operator
+	keeper   *keeper // nil: files
+	pair     *pair   // as served; nil: the keeper has none yet
+	seen     stamp   // at the last look
+	tried    stamp   // when last loaded, or tried to be
+	broken   string  // why the files as they are cannot be loaded
+	validity string  // as last told to the operator
 }
 
 // Pairs lists the pairs of a configuration; the first answers who asks for no name that we have.
@@ -62,15 +69,33 @@ func ServicesPairs(cfg *config.Config) []config.Pair {
 	return []config.Pair{own}
 }
 
-// OpenFiles loads all pairs of the key exchange and of the services port. The error lists every pair that cannot be used.
-func OpenFiles(pairs []config.Pair, log *slog.Logger, services ...config.Pair) (*Files, error) {
-	f := &Files{log: log.With("section", "certs"), metrics: newMetrics()}
-	commit, err := f.prepare(pairs, services)
+// Open loads all that the configuration names, and what an earlier run has left of pairs that renew themselves.
+func Open(cfg *config.Config, with Resources, log *slog.Logger) (*Files, error) {
+	f := newFiles(with, log)
+	commit, err := f.prepareAll(cfg)
 	if err != nil {
 		return nil, err
 	}
 	commit()
 	return f, nil
+}
+
+// OpenFiles loads pairs of the key exchange and of the services port that are all files. The error lists every pair that cannot
+// be used.
+func OpenFiles(pairs []config.Pair, log *slog.Logger, services ...config.Pair) (*Files, error) {
+	f := newFiles(Resources{}, log)
+	commit, err := f.prepare(pairs, services, nil)
+	if err != nil {
+		return nil, err
+	}
+	commit()
+	return f, nil
+}
+
+func newFiles(with Resources, log *slog.Logger) *Files {
+	f := &Files{log: log.With("section", "certs"), metrics: newMetrics(), resources: with}
+	f.house = &house{clock: with.Clock, log: f.log, changed: f.poll}
+	return f
 }
 
 // GetCertificate is for the key exchange. It has the form that tls.Config wants.
@@ -91,11 +116,16 @@ func (f *Files) ServicesNames() (names []string) {
 	return names
 }
 
-// Run follows the files until ctx is done.
+// Run follows the files, and renews what is to be renewed, until ctx is done.
 func (f *Files) Run(ctx context.Context) error {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
+		for _, k := range f.kept() {
+			k.tend(ctx, &tasks)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -105,9 +135,15 @@ func (f *Files) Run(ctx context.Context) error {
 	}
 }
 
+func (f *Files) kept() []*keeper {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.keepers
+}
+
 // Prepare loads the pairs of a new configuration, whether their files changed or not.
 func (f *Files) Prepare(cfg *config.Config) (commit func(), err error) {
-	swap, err := f.prepare(Pairs(cfg), ServicesPairs(cfg))
+	swap, err := f.prepareAll(cfg)
 	if err != nil {
 		f.metrics.reloaded(false)
 		return nil, err
@@ -118,51 +154,82 @@ func (f *Files) Prepare(cfg *config.Config) (commit func(), err error) {
 	}, nil
 }
 
-func (f *Files) prepare(keyExchange, services []config.Pair) (commit func(), err error) {
-	var pairs []*pair
+func (f *Files) prepareAll(cfg *config.Config) (commit func(), err error) {
+	keepers, hire, err := f.prepareKeepers(cfg)
+	swap, pairsErr := f.prepare(Pairs(cfg), ServicesPairs(cfg), keepers)
+	if err := errors.Join(err, pairsErr); err != nil {
+		return nil, err
+	}
+	return func() {
+		hire()
+		swap()
+	}, nil
+}
+
+func (f *Files) prepare(keyExchange, services []config.Pair, keepers []*keeper) (commit func(), err error) {
 	var watched []*watch
 	var errs []error
 	for _, names := range slices.Concat(keyExchange, services) {
-		s := look(names) // before reading: a change in between is seen by the next poll
-		p, err := load(names)
-		if err != nil {
+		w := &watch{files: names}
+		if i := slices.IndexFunc(keepers, func(k *keeper) bool { return names.Managed() && k.name == names.Certificate }); i >= 0 {
+			w.keeper = keepers[i]
+			w.pair = w.keeper.pair()
+			watched = append(watched, w)
+			continue
+		}
+		w.seen = look(names) // before reading: a change in between is seen by the next poll
+		w.tried = w.seen
+		if w.pair, err = load(names); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		pairs = append(pairs, p)
-		watched = append(watched, &watch{files: names, seen: s, tried: s})
+		watched = append(watched, w)
 	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("certs: %w", errors.Join(errs...))
 	}
-	next := newSnapshot(pairs, len(keyExchange))
 	return func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.current.Store(next)
-		f.watched = watched
-		for i, w := range watched {
-			f.warn(w, pairs[i])
-			f.warnValidity(w, pairs[i])
+		for _, w := range watched {
+			if w.keeper != nil { // it may have had another one meanwhile
+				w.pair = w.keeper.pair()
+			}
+		}
+		f.watched, f.first = watched, len(keyExchange)
+		f.show()
+		for _, w := range watched {
+			f.warn(w)
+			f.warnValidity(w)
 		}
 	}, nil
 }
 
-// poll looks at all files once and loads what changed.
+// show lets handshakes use what is watched now.
+func (f *Files) show() { f.current.Store(newSnapshot(f.watched, f.first)) }
+
+// poll looks at all pairs once and takes on what changed.
 func (f *Files) poll() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	pairs := slices.Clone(f.current.Load().pairs)
 	changed := false
-	for i, w := range f.watched {
-		if p := f.follow(w); p != nil {
-			pairs[i], changed = p, true
-			f.warn(w, p)
+	for _, w := range f.watched {
+		p := w.pair
+		if w.keeper != nil {
+			p = w.keeper.pair()
+		} else if next := f.follow(w); next != nil {
+			p = next
 		}
-		f.warnValidity(w, pairs[i])
+		if p != w.pair {
+			w.pair, changed = p, true
+			if w.keeper == nil { // who told so itself
+				f.warn(w)
+			}
+		}
+		f.warnValidity(w)
 	}
 	if changed {
-		f.current.Store(newSnapshot(pairs, len(f.current.Load().keyExchange.pairs)))
+		f.show()
 	}
 	if slices.ContainsFunc(f.watched, func(w *watch) bool { return w.broken != "" }) {
 		f.metrics.lastFailed.Store(true) // another pair's success does not mend this one
@@ -195,16 +262,22 @@ func (f *Files) follow(w *watch) *pair {
 	return nil
 }
 
-func (f *Files) warn(w *watch, p *pair) {
-	leaf := p.certificate.Leaf
+func (f *Files) warn(w *watch) {
+	if w.pair == nil {
+		return
+	}
+	leaf := w.pair.certificate.Leaf
 	f.log.Info("certificate loaded", "certificate", w.files.Certificate, "names", leaf.DNSNames, "expires", leaf.NotAfter)
-	if p.loose {
+	if w.pair.loose {
 		f.log.Warn("others may read or change the key; restrict its mode to 0600 or 0640", "key", w.files.Key)
 	}
 }
 
-func (f *Files) warnValidity(w *watch, p *pair) {
-	now := p.validity(time.Now())
+func (f *Files) warnValidity(w *watch) {
+	if w.pair == nil {
+		return
+	}
+	now := w.pair.validity(time.Now())
 	if now == w.validity {
 		return
 	}
@@ -214,5 +287,5 @@ func (f *Files) warnValidity(w *watch, p *pair) {
 		return
 	}
 	f.log.Warn("the certificate is "+now+" by this machine's clock; it is served all the same, renew it or correct the clock",
-		"certificate", w.files.Certificate, "from", p.certificate.Leaf.NotBefore, "until", p.certificate.Leaf.NotAfter)
+		"certificate", w.files.Certificate, "from", w.pair.certificate.Leaf.NotBefore, "until", w.pair.certificate.Leaf.NotAfter)
 }

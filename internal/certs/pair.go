@@ -36,6 +36,19 @@ func load(files config.Pair) (*pair, error) {
 		return nil, fmt.Errorf("key: %w", err)
 	}
 	defer clear(key)
+	p, err := newPair(files, chain, key)
+	if err != nil {
+		return nil, err
+	}
+	p.loose = mode.Perm()&0o026 != 0
+	if err := prove(p, nil, time.Time{}); err != nil {
+		return nil, fmt.Errorf("certificate %s: a client of our own, which tried it first, refused it: %w", files.Certificate, err)
+	}
+	return p, nil
+}
+
+// newPair checks a chain and its key, both PEM.
+func newPair(files config.Pair, chain, key []byte) (*pair, error) {
 	c, err := tls.X509KeyPair(chain, key)
 	if err != nil {
 		return nil, fmt.Errorf("certificate %s and key %s are no pair: %v; put both files of one issue there, as PEM, the certificate with its chain",
@@ -48,7 +61,7 @@ func load(files config.Pair) (*pair, error) {
 		return nil, fmt.Errorf("certificate %s: TLS 1.3 cannot sign with its kind of key; use ECDSA P-256, P-384, Ed25519 or RSA from 2048 bits",
 			files.Certificate)
 	}
-	return &pair{files: files, certificate: &c, loose: mode.Perm()&0o026 != 0}, nil
+	return &pair{files: files, certificate: &c}, nil
 }
 
 func read(name string) ([]byte, os.FileMode, error) {

@@ -50,6 +50,22 @@ type LastGood struct {
 	steady time.Duration // since when it is synchronised without a step
 	saved  time.Duration // when the file was written; negative: not yet
 	bad    bool          // it could not be
+	frozen bool          // a newer process takes over, and writes it
+}
+
+// Freeze and Thaw implement daemon.Handover.
+func (g *LastGood) Freeze(context.Context) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.frozen = true
+	return nil
+}
+
+// Thaw ends that.
+func (g *LastGood) Thaw() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.frozen = false
 }
 
 // moment is what both clocks show: the one that can be set, and the one that cannot.
@@ -155,6 +171,9 @@ func (g *LastGood) look(save bool) {
 		return
 	}
 	g.good, g.mark = now.wall, now.elapsed
+	if g.frozen {
+		return
+	}
 	if save || g.saved < 0 || now.elapsed-g.saved >= saveEvery {
 		g.save(now)
 	}

@@ -42,6 +42,8 @@ type Access struct {
 	// Certificates and Tokens are who may log in, by the name that the audit and the log have for them.
 	Certificates map[string]CertificateLogin `toml:"certificate"`
 	Tokens       map[string]TokenLogin       `toml:"token"`
+	// Bans are networks that are refused everywhere: by key exchange, time server and services port.
+	Bans map[string]Ban `toml:"ban"`
 }
 
 // CertificateLogin is somebody with a client certificate.

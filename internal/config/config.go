@@ -22,18 +22,23 @@ type Config struct {
 	KeyRing    KeyRing            `toml:"keyring"`
 	Rings      map[string]KeyRing `toml:"rings"`
 	Monitoring *Monitoring        `toml:"monitoring"` // nil: no services port
+	Certs      Certs              `toml:"certs"`
 	Access     Access             `toml:"access"`
 	Management *Management        `toml:"management"`
+	Audit      Audit              `toml:"audit"`
+	Sandbox    Sandbox            `toml:"sandbox"`
 	Log        Log                `toml:"log"`
 
-	ignored []string // see Ignored
+	ignored []string         // see Ignored
+	places  map[string]place // where each key stands that is in a file
 }
 
 // KeyExchange is the NTS-KE server, RFC 8915 section 4.
 type KeyExchange struct {
 	// Listen are the TCP addresses. Default [::]:4460 (both families). Restart to change.
 	Listen []netip.AddrPort `toml:"listen"`
-	// Certificate and Key are PEM files: the chain, leaf first, and its private key. Both required.
+	// Certificate and Key are PEM files: the chain, leaf first, and its private key. Both required, unless Certificate is acme
+	// or authority: see Certs.
 	Certificate string `toml:"certificate"`
 	Key         string `toml:"key"`
 	// Certificates are further pairs; the client's SNI picks the pair, the first pair answers everybody else.
@@ -152,6 +157,7 @@ type Clock struct {
 	ChronyAddress netip.AddrPort `toml:"chrony-address"`
 	// NTPDAddress is where ntpd answers mode 6 requests. Default 127.0.0.1:123.
 	NTPDAddress netip.AddrPort `toml:"ntpd-address"`
+	NTPDControl
 	// Stratum is what the kernel cannot know. Default 10; never 1 unless written here.
 	Stratum uint8 `toml:"stratum"`
 	// ReferenceID is one to four ASCII characters or an IPv4 address. Default 127.127.1.1.
@@ -188,6 +194,12 @@ type KeyRing struct {
 	RotateEvery Duration `toml:"rotate-every"`
 	// Keep is how many old keys are still accepted. Default 7 (chrony: exactly 2); ntpsec at most 8.
 	Keep int `toml:"keep"`
+	// Seal is a file with 32 random octets or a passphrase, or credential:NAME, one of systemd's: the record is encrypted by it.
+	// Default: none, the record is protected by its mode. Restart to change.
+	Seal string `toml:"seal"`
+	// Sealed is whether the record is written sealed. Default true where there is a seal; false opens it for good. Restart to
+	// change.
+	Sealed *bool `toml:"sealed"`
 }
 
 // Management is the control socket.
@@ -195,6 +207,10 @@ type Management struct {
 	// Socket is the path of the control socket, which answers ntptsctl, and GET /metrics (role monitor) and /healthz over HTTP.
 	// Restart to change.
 	Socket string `toml:"socket"`
+	// SourcesFile is written by changes save: the sources that were added to the daemon next door, as lines of a file that it
+	// reads at its start (of chrony's sourcedir, or one that ntp.conf includes). Default: none. Restart to change.
+	SourcesFile string `toml:"sources-file"`
+	Steps
 }
 
 // Log says what is written to standard error.

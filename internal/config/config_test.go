@@ -101,7 +101,7 @@ func TestDefaults(t *testing.T) {
 	}
 	if got := c.Clock; got != (Clock{
 		"kernel", DefaultChronySocket, netip.MustParseAddrPort("127.0.0.1:323"), netip.MustParseAddrPort("127.0.0.1:123"),
-		10, "127.127.1.1", Duration(time.Millisecond),
+		NTPDControl{}, 10, "127.127.1.1", Duration(time.Millisecond),
 	}) {
 		t.Errorf("clock: %+v", got)
 	}

@@ -50,6 +50,8 @@ func (c *Config) setDefaults() {
 	}
 	c.KeyRing.setDefaults()
 	c.Access.Loopback = "anonymous"
+	c.Audit.setDefaults()
+	c.Sandbox.setDefaults()
 	c.Log = Log{Level: "info", Format: "auto"}
 }
 
@@ -106,6 +108,8 @@ func (c *Config) derive(given func(key string) bool) {
 	if c.Monitoring != nil {
 		c.Monitoring.derive(c.KeyExchange)
 	}
+	c.Certs.derive(given)
+	c.Audit.derive(c, given)
 }
 
 // besideNeighbour tells whether another daemon disciplines the clock, and so has port 123.

@@ -216,11 +216,6 @@ func keys(t reflect.Type) []string {
 
 // unknown says what may stand there instead of an unknown key.
 func unknown(t reflect.Type, table, key string) string {
-	if table == "" {
-		if instead, ok := later(key); ok {
-			return instead
-		}
-	}
 	best, distance := "", 3 // further away is another word
 	for _, k := range keys(t) {
 		if d := editDistance(key, k); d < distance {
@@ -231,15 +226,6 @@ func unknown(t reflect.Type, table, key string) string {
 		return fmt.Sprintf("unknown key, did you mean %s?", join(table, best))
 	}
 	return "unknown key, allowed here are " + strings.Join(keys(t), ", ")
-}
-
-// later knows the sections that are settled by name and not there yet.
-func later(section string) (instead string, ok bool) {
-	switch section {
-	case "certs":
-		return "comes with a later version; use keyexchange.certificate and keyexchange.key", true
-	}
-	return "", false
 }
 
 // editDistance counts the letters to insert, remove or replace (Levenshtein).

@@ -95,6 +95,7 @@ func parse(sources []source) (*Config, error) {
 	if err := r.result(); err != nil {
 		return nil, err
 	}
+	c.places = r.places
 	return c, nil
 }
 

@@ -64,10 +64,16 @@ func (c *Config) validate(r *report) {
 	if c.Monitoring != nil {
 		c.Monitoring.validate(r)
 	}
+	c.validateCerts(r)
 	c.Access.validate(r)
 	if c.Management != nil {
 		r.path("management.socket", c.Management.Socket)
+		if c.Management.SourcesFile != "" {
+			r.path("management.sources-file", c.Management.SourcesFile)
+		}
 	}
+	c.Audit.validate(c.StateDirectory, r)
+	c.Sandbox.validate(r)
 	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	r.oneOf("log.format", c.Log.Format, "auto", "text", "json")
 	c.listens(r)
@@ -82,6 +88,7 @@ func (c *Config) listens(r *report) {
 	if c.Monitoring != nil {
 		c.Monitoring.listens(r, tcp)
 	}
+	c.Certs.listens(r, tcp)
 	if c.TimeServer != nil {
 		r.listen("timeserver.listen", c.TimeServer.Listen, make(map[netip.AddrPort]string))
 	}

@@ -42,6 +42,7 @@ func (a *Access) validate(r *report) {
 		r.path(section+".client-ca", a.ClientCA)
 	}
 	r.oneOf(section+".loopback", a.Loopback, "anonymous", "monitor")
+	a.validateBans(r)
 	for _, of := range []struct {
 		key string
 		n   int

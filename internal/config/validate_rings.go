@@ -34,6 +34,7 @@ func (k *KeyRing) validate(r *report, section string, files map[string]string) {
 		r.path(section+".neighbour-file", k.NeighbourFile)
 		r.alone(section+".neighbour-file", k.NeighbourFile, files)
 	}
+	k.validateSeal(r, section)
 	r.oneOf(section+".owner", k.Owner, ownerNtptsd, ownerNeighbour)
 	d, known := dialects(k.Dialect)
 	if !known {

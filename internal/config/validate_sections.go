@@ -41,9 +41,15 @@ func (x *KeyExchange) validate(r *report) {
 
 // pair checks what is needed to be known by a certificate.
 func (r *report) pair(section, certificate, key string) {
+	if (Pair{Certificate: certificate}).Managed() {
+		if key != "" {
+			r.add(join(section, "key"), show(key), "cannot stand beside certificate = %q, whose key is ntptsd's own: leave it out", certificate)
+		}
+		return
+	}
 	for _, f := range []struct{ key, path string }{{join(section, "certificate"), certificate}, {join(section, "key"), key}} {
 		if f.path == "" {
-			r.add(f.key, "", "is required: the path of a PEM file (ntptsd init makes a pair)")
+			r.add(f.key, "", "is required: the path of a PEM file; ntptsd-certs(7) tells of pairs that renew themselves")
 		} else {
 			r.path(f.key, f.path)
 		}
@@ -77,6 +83,7 @@ func (k *Clock) validate(r *report) {
 	r.path("clock.chrony-socket", k.ChronySocket)
 	r.nextDoor("clock.chrony-address", k.ChronyAddress)
 	r.nextDoor("clock.ntpd-address", k.NTPDAddress)
+	k.NTPDControl.validate(r)
 	r.number("clock.stratum", int(k.Stratum), 1, maxStratum)
 	if !referenceID(k.ReferenceID) {
 		r.add("clock.reference-id", show(k.ReferenceID), `must be one to four printable ASCII characters as in "GPS", or an IPv4 address`)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/ntptsd/ntptsd/internal/config"
 )
@@ -33,7 +34,9 @@ type Daemon struct {
 	log      *slog.Logger
 	services []named // from Add, before Run
 	metrics  *metrics
+	prove    func(ctx context.Context) error // from Before; nil: the services alone tell
 
+	frozen    atomic.Bool   // see Freeze
 	reloading chan struct{} // holds one element while a reload is under way
 }
 
@@ -66,10 +69,35 @@ func (d *Daemon) Run(ctx context.Context) error {
 	for i, s := range d.services {
 		all[i] = start(ctx, s, first)
 	}
-	d.notify(ready)
-	failed := d.wait(ctx, first)
+	failed := d.becomeReady(ctx, first)
+	if failed == nil {
+		failed = d.wait(ctx, first)
+	}
 	d.notify(stopping)
 	return stop(all, failed)
+}
+
+// becomeReady tells systemd, when all is proved. It returns what failed, if anything did.
+func (d *Daemon) becomeReady(ctx context.Context, first <-chan *running) *running {
+	if d.prove == nil {
+		d.notify(ready)
+		return nil
+	}
+	proved, stop := d.proving(ctx)
+	defer stop()
+	select {
+	case err := <-proved:
+		if err != nil {
+			return &running{name: "start", err: err}
+		}
+		d.notify(ready)
+		return nil
+	case r := <-first:
+		d.log.Error("a service failed, stopping", "service", r.name)
+		return r
+	case <-ctx.Done(): // wait sees it, too
+		return nil
+	}
 }
 
 // start runs a service under a context of its own: the end of ctx must not reach all of them at the same time.

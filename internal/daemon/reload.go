@@ -18,15 +18,23 @@ func (d *Daemon) ReloadFrom(load func() (*config.Config, error)) error {
 	defer func() { <-d.reloading }()
 	d.notify(reloading())
 	defer d.notify(ready)
-	cfg, err := load()
-	if err == nil {
-		err = d.take(cfg)
-	}
+	err := d.read(load)
 	d.metrics.reloaded(err)
 	if err == nil {
 		d.log.Info("configuration reloaded")
 	}
 	return err
+}
+
+func (d *Daemon) read(load func() (*config.Config, error)) error {
+	if d.frozen.Load() {
+		return ErrFrozen
+	}
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
+	return d.take(cfg)
 }
 
 func (d *Daemon) take(cfg *config.Config) error {

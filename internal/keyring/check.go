@@ -29,7 +29,13 @@ func checkRing(cfg *config.Config, name string) (bearable, wrong error) {
 	if err != nil {
 		return nil, err
 	}
-	rec, _, err := readRecord(p.file)
+	var s *seal
+	if p.seal != "" {
+		if s, err = readSeal(p.seal); err != nil {
+			return nil, p.errorf("seal", "%w", err)
+		}
+	}
+	rec, _, err := readRecord(p.file, s)
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, p.errorf("file", "%w", err)

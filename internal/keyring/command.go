@@ -24,6 +24,8 @@ func (r *Ring) Rotate(ctx context.Context) error {
 	defer r.observe()
 	p := r.policy.Load()
 	switch {
+	case r.frozen:
+		return ErrFrozen
 	case p.follow:
 		return fmt.Errorf("%w: rotate them there, and %s is followed", ErrFollowed, p.neighbour.path)
 	case !r.clock.Synchronised():
@@ -95,7 +97,7 @@ func (s *KeySet) view() []api.Key {
 		case i == s.mints():
 			state = api.KeyCurrent
 		case i > s.mints():
-			state = "next"
+			state = api.KeyNext
 		}
 		keys = append(keys, api.Key{ID: fmt.Sprintf("%08x", k.id), Fingerprint: k.fingerprint(), AEAD: uint16(k.alg), State: state,
 			Created: k.created, MintFrom: k.mintFrom, AcceptUntil: k.acceptUntil,

@@ -37,10 +37,10 @@ func readKeys(path string, limit int64, forbidden fs.FileMode) ([]byte, *syscall
 	return b, info.Sys().(*syscall.Stat_t), err
 }
 
-// loadRecord reads our own file, which nobody else may have written.
-func loadRecord(path string) (record, error) {
+// loadRecord reads our own file, which nobody else may have written. s opens it if it is sealed; nil: there is no seal.
+func loadRecord(path string, s *seal) (record, error) {
 	us := uint32(os.Geteuid())
-	r, owner, err := readRecord(path)
+	r, owner, err := readRecord(path, s)
 	if err == nil && owner.Uid != us && owner.Uid != 0 {
 		return record{}, fmt.Errorf("%s belongs to user %d, and ntptsd runs as user %d: if the keys are its own, "+
 			"run chown %d %s", path, owner.Uid, us, us, path)
@@ -49,7 +49,7 @@ func loadRecord(path string) (record, error) {
 }
 
 // readRecord reads it whoever we are; nobody else may have read it.
-func readRecord(path string) (record, *syscall.Stat_t, error) {
+func readRecord(path string, s *seal) (record, *syscall.Stat_t, error) {
 	b, owner, err := readKeys(path, maxRecord, 0o077)
 	if errors.Is(err, fs.ErrPermission) {
 		us := os.Geteuid()
@@ -58,8 +58,20 @@ func readRecord(path string) (record, *syscall.Stat_t, error) {
 	if err != nil {
 		return record{}, nil, err
 	}
-	r, err := parseRecord(b)
+	r := record{sealed: isSealed(b)}
+	if r.sealed {
+		b, err = s.open(b)
+	}
+	if err == nil {
+		sealed := r.sealed
+		r, err = parseRecord(b)
+		r.sealed = sealed
+	}
 	switch {
+	case errors.Is(err, errSealed):
+		err = fmt.Errorf("%s %w: name its seal by the key seal of its section", path, err)
+	case errors.Is(err, errOtherSeal):
+		err = fmt.Errorf("%s %w: name the seal that it was written with, or restore both from a backup; nothing was changed", path, err)
 	case errors.Is(err, errForeign):
 		err = fmt.Errorf("%s %w: name another path", path, err)
 	case errors.Is(err, errVersion):

@@ -115,7 +115,7 @@ func (r *Ring) lookAfter() {
 	if r.clock.Synchronised() {
 		r.advance()
 	}
-	if r.dirty {
+	if r.dirty && !r.frozen {
 		_ = r.record(r.set.Load()) // it has been logged
 	}
 }

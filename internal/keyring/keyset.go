@@ -32,6 +32,7 @@ type KeySet struct {
 	keep      int           // how many old keys are kept when nothing is promised
 	published bool          // the neighbour, if there is one, knows all keys
 	keys      []key         // oldest first; the last is the next one, the one before it is current
+	revoked   []*Revoked    // immutable but for what each counts
 
 	followed bool // this is the set of a neighbour that owns the keys: any of them may be current
 	primary  int  // of a followed set: the current key
@@ -73,7 +74,7 @@ func (s *KeySet) Seal(dst, nonce []byte, session *cookie.Session) ([]byte, error
 	return s.current().sealer.Seal(dst, nonce, session)
 }
 
-// Open fills session from a cookie under any key of the set, the next one included. ErrUnknownKey, cookie.ErrOpen.
+// Open fills session from a cookie under any key of the set, the next one included. ErrUnknownKey, *Revoked, cookie.ErrOpen.
 // No allocation. A nil set, of a ring without keys, knows no key.
 func (s *KeySet) Open(session *cookie.Session, c []byte) error {
 	_, err := s.OpenAged(session, c)
@@ -94,6 +95,9 @@ func (s *KeySet) OpenAged(session *cookie.Session, c []byte) (rotations int, err
 		if s.keys[i].id == id {
 			return s.mints() - i, s.keys[i].sealer.Open(session, c)
 		}
+	}
+	if r := s.revocation(id); r != nil {
+		return 0, r
 	}
 	return 0, ErrUnknownKey
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -30,4 +31,32 @@ func LockState(dir string) (io.Closer, error) {
 		return nil, fmt.Errorf("state-directory: lock %s: %w", path, err)
 	}
 	return f, nil
+}
+
+// AdoptLock takes over the lock of the state directory from an older ntptsd that still holds it, as f: the same open file, so
+// that there is no moment at which a third one could come in between. The lock ends when both have closed theirs.
+func AdoptLock(dir string, f *os.File) error {
+	path := filepath.Join(dir, "lock")
+	ours, err := os.Lstat(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("state-directory: %w", err)
+	}
+	theirs, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("state-directory: %w", err)
+	}
+	if ours == nil || !os.SameFile(ours, theirs) {
+		return fmt.Errorf("state-directory: the ntptsd that runs has another one than %s: stop it and start this one without --take-over", dir)
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("state-directory: %w", err)
+	}
+	// On the open file that has the lock this changes nothing; on any other it fails.
+	var lockErr error
+	err = raw.Control(func(fd uintptr) { lockErr = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) })
+	if err = errors.Join(err, lockErr); err != nil {
+		return fmt.Errorf("state-directory: the lock of %s was not handed over: %w", dir, err)
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ type metrics struct {
 	unproved, refusing, stopped      prometheus.Gauge
 	rotations, proofs                *prometheus.CounterVec
 
+	revoked                            prometheus.Counter // keys
 	rotated, failed, refused, followed prometheus.Counter // of rotations
 	proved, notProved                  prometheus.Counter // of proofs
 }
@@ -36,6 +37,8 @@ func newMetrics(ring string) *metrics {
 		proofs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ntptsd_keyring_proofs_total",
 			Help: "How often the neighbour was to prove by a cookie that it knows the next key: ok, failed.", ConstLabels: labels}, []string{"result"}),
 	}
+	m.revoked = prometheus.NewCounter(prometheus.CounterOpts{Name: "ntptsd_keyring_revocations_total",
+		Help: "Cookie keys that an operator has revoked before their announced end, since the start.", ConstLabels: labels})
 	m.rotated = m.rotations.WithLabelValues("ok")
 	m.failed = m.rotations.WithLabelValues("failed")
 	m.refused = m.rotations.WithLabelValues("refused")
@@ -47,7 +50,7 @@ func newMetrics(ring string) *metrics {
 
 func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.keys, m.last, m.next, m.every, m.held, m.full, m.unsaved, m.unpublished, m.unproved,
-		m.refusing, m.stopped, m.rotations, m.proofs}
+		m.refusing, m.stopped, m.rotations, m.proofs, m.revoked}
 }
 
 func (m *metrics) describe(ch chan<- *prometheus.Desc) {

@@ -71,7 +71,7 @@ func (n *neighbour) checkFolder() error {
 
 // wrote tells whether s, or the set before it, can have been the source of a file. The set before it had keys that have
 // ended since, but its newest are ours: that is the file after a crash between the record and it.
-func (s *KeySet) wrote(h *held) bool { return h == nil || s.find(h.keys[len(h.keys)-1]) != nil }
+func (s *KeySet) wrote(h *held) bool { return h == nil || s.owns(h.keys[len(h.keys)-1]) }
 
 // find is the key of s that is k, whatever its times; nil if there is none.
 func (s *KeySet) find(k key) *key {

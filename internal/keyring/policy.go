@@ -29,13 +29,16 @@ type policy struct {
 	neighbour *neighbour // nil: none
 	socket    string     // of the neighbour
 	server    string     // likewise; see proves
+	seal      string     // of the record; empty: none
+	sealed    bool       // the record is written sealed
 }
 
 // newPolicy reads a ring's section. It repeats the checks of package config that the ring's own promises rest on.
 func newPolicy(cfg *config.Config, ring string) (policy, error) {
 	c, _ := cfg.Ring(ring)
 	p := policy{section: section(ring), alg: aead.ID(c.AEAD), interval: time.Duration(c.RotateEvery), keep: c.Keep,
-		file: c.File, owner: c.Owner, follow: c.Owner == ownerNeighbour, socket: c.NeighbourSocket, server: c.NeighbourServer}
+		file: c.File, owner: c.Owner, follow: c.Owner == ownerNeighbour, socket: c.NeighbourSocket, server: c.NeighbourServer,
+		seal: c.Seal, sealed: c.WritesSealed()}
 	var err error
 	if p.dialect, err = cookie.ParseDialect(c.Dialect); err != nil {
 		return policy{}, p.errorf("dialect", "%w", err)

@@ -72,7 +72,7 @@ func (r *Ring) toAsk(impatient bool) (q *question, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.policy.Load()
-	if r.reader == nil || p.neighbour == nil || p.follow || r.states.neighbour.on() || r.proof.done && (impatient || !r.asks(p)) {
+	if r.frozen || r.reader == nil || p.neighbour == nil || p.follow || r.states.neighbour.on() || r.proof.done && (impatient || !r.asks(p)) {
 		return nil, lookEvery
 	}
 	_, running := r.now()

@@ -125,7 +125,7 @@ func (p *policy) notOurs(why error) error {
 // reads T: 0. It mints with each for a day at most, and keeps it for nine more.
 func (s *KeySet) learn(h *held, at time.Time) (*KeySet, error) {
 	ours := len(h.keys) - 1
-	for ours >= 0 && s.find(h.keys[ours]) == nil {
+	for ours >= 0 && !s.owns(h.keys[ours]) {
 		ours--
 	}
 	if s.dialect != cookie.NTPsec || ours < 0 {

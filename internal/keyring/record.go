@@ -33,6 +33,8 @@ import (
 //
 //	mints 1c9b4f02
 //
+// Version 3 is a sealed one: see seal.
+//
 // There is one way to write a record: whatever does not come out again octet for octet as it was read is refused.
 const (
 	recordMagic   = "ntptsd-keys "
@@ -52,6 +54,8 @@ var (
 type record struct {
 	saved time.Time
 	set   *KeySet
+
+	sealed bool // it was when it was read
 }
 
 func (r record) appendTo(b []byte) []byte {

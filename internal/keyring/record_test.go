@@ -98,7 +98,7 @@ func TestBadRecords(t *testing.T) {
 		"torn version":      {strings.Replace(good, "keys 1", "keys 2", 1), "torn"},
 		"zeros":             {string(make([]byte, 500)), "is no key record of ntptsd: name another path"},
 		"chrony's":          {"NKS0\n15 0.0\n", "is no key record of ntptsd"},
-		"later version":     {replaced(t, cookie.Native, "keys 1", "keys 3"), `of another version of ntptsd ("3"): run the version`},
+		"later version":     {replaced(t, cookie.Native, "keys 1", "keys 4"), `of another version of ntptsd ("4"): run the version`},
 		"unknown dialect":   {replaced(t, cookie.Native, "dialect native", "dialect other"), `wrong line "dialect"`},
 		"unknown line":      {replaced(t, cookie.Native, "keep 2\n", "keep 2\nmore 1\n"), "in other words"},
 		"blank":             {replaced(t, cookie.Native, "keep 2\n", "keep  2\n"), `wrong line "keep"`},
@@ -188,7 +188,7 @@ func TestFirstStartMakesRecord(t *testing.T) {
 	if info, _ = os.Stat(filepath.Dir(path)); info.Mode() != fs.ModeDir|0o700 {
 		t.Errorf("folder: %v", info.Mode())
 	}
-	r, err := loadRecord(path)
+	r, err := loadRecord(path, nil)
 	if err != nil || r.set.current().id != w.current() {
 		t.Errorf("record %v: %v", r.set, err)
 	}

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/ntptsd/ntptsd/internal/config"
@@ -38,6 +39,12 @@ func (p *policy) fixed(n policy) error {
 	}
 	if p.file != n.file {
 		refuse("file", p.file)
+	}
+	if p.seal != n.seal {
+		refuse("seal", cmp.Or(p.seal, "none"))
+	}
+	if p.sealed != n.sealed {
+		refuse("sealed", p.sealed)
 	}
 	if p.alg != n.alg {
 		refuse("aead", uint16(p.alg))

@@ -46,19 +46,22 @@ type Ring struct {
 	save    writer // of the record
 	replace writer // of the neighbour's file
 	metrics *metrics
+	seal    *seal // of the record; nil: none. Set by open, then belongs to mu
 
 	set    atomic.Pointer[KeySet] // nil: a neighbour that owns the keys has not told them yet
 	policy atomic.Pointer[policy]
 	wake   chan struct{} // there is something new to look at
 	seen   sight         // of the neighbour's file; belongs to open, then to Run
 
-	mu      sync.Mutex // held over writes to disk; guards all below, and who stores to set
-	at      time.Time  // the time of the ring: see advance
-	looked  bool       // running is set: this process has seen a synchronised clock, or made the keys
-	running time.Duration
-	dirty   bool // the record is older than the set, in all but keys
-	states  states
-	proof   proof
+	mu       sync.Mutex // held over writes to disk; guards all below, and who stores to set
+	at       time.Time  // the time of the ring: see advance
+	looked   bool       // running is set: this process has seen a synchronised clock, or made the keys
+	running  time.Duration
+	dirty    bool // the record is older than the set, in all but keys
+	frozen   bool // no file is written: see Rings.Freeze
+	unlisted bool // the list of revoked keys could not be written
+	states   states
+	proof    proof
 }
 
 // newRing makes a ring that open fills, on the real disk and clocks.
@@ -83,6 +86,9 @@ func (r *Ring) open(cfg *config.Config, log *slog.Logger) error {
 	if err := r.openRecord(p); err != nil {
 		return err
 	}
+	if err := r.openRevoked(p); err != nil {
+		return err
+	}
 	if p.follow {
 		r.seen.unsettled = true
 		r.poll()
@@ -95,7 +101,10 @@ func (r *Ring) open(cfg *config.Config, log *slog.Logger) error {
 
 // openRecord takes the set from the record, if there is one and it is of the owner that we have now.
 func (r *Ring) openRecord(p policy) error {
-	rec, err := loadRecord(p.file)
+	if err := r.readSeal(p); err != nil {
+		return err
+	}
+	rec, err := loadRecord(p.file, r.seal)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		r.at, r.running = r.now()
@@ -110,6 +119,9 @@ func (r *Ring) openRecord(p policy) error {
 	}
 	if rec.set.followed && !p.follow {
 		return r.create(p, rec.set)
+	}
+	if err := r.reseal(p, rec); err != nil {
+		return err
 	}
 	r.set.Store(rec.set)
 	return nil
@@ -134,7 +146,7 @@ func (r *Ring) create(p policy, known *KeySet) error {
 	if err != nil {
 		return err
 	}
-	if err := r.save(p.file, record{saved: r.at, set: set}.appendTo(nil), 0o600); err != nil {
+	if err := r.write(p, record{saved: r.at, set: set}); err != nil {
 		return p.errorf("file", "new keys must be on disk before they are used: %w", err)
 	}
 	r.set.Store(set)
@@ -207,7 +219,7 @@ func (r *Ring) tend(ctx context.Context) time.Duration {
 func (r *Ring) finish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.dirty {
+	if r.dirty && !r.frozen {
 		_ = r.record(r.set.Load()) // it has been logged
 	}
 }

@@ -89,22 +89,35 @@ func (s *KeySet) life() time.Duration { return s.interval * time.Duration(s.keep
 
 // freshKey makes a random key with an id that fits after the keys of s.
 func (s *KeySet) freshKey(alg aead.ID, at time.Time) (key, error) {
-	k := key{id: s.freshID(), alg: alg, secret: newSecret(alg), created: at, mintFrom: at, acceptUntil: at}
+	slot := rand32()
+	if len(s.keys) > 0 {
+		slot = s.next().id + 1 // chronyd: one line after the other
+	}
+	return s.freshKeyIn(slot, alg, at)
+}
+
+// freshKeyIn makes one for a slot of chronyd's, id mod 4; others have none.
+func (s *KeySet) freshKeyIn(slot uint32, alg aead.ID, at time.Time) (key, error) {
+	k := key{id: s.freshID(slot), alg: alg, secret: newSecret(alg), created: at, mintFrom: at, acceptUntil: at}
 	return k.sealing(s.dialect)
 }
 
-func (s *KeySet) freshID() uint32 {
-	var b [4]byte
+func (s *KeySet) freshID(slot uint32) uint32 {
 	for {
-		_, _ = rand.Read(b[:]) // never fails
-		id := binary.BigEndian.Uint32(b[:])
-		if s.dialect == cookie.Chrony && len(s.keys) > 0 {
-			id = id&^3 | (s.next().id+1)&3 // chronyd: slot = id mod 4, one line after the other
+		id := rand32()
+		if s.dialect == cookie.Chrony {
+			id = id&^3 | slot&3
 		}
-		if !slices.ContainsFunc(s.keys, func(k key) bool { return k.id == id }) {
+		if !slices.ContainsFunc(s.keys, func(k key) bool { return k.id == id }) && s.revocation(id) == nil {
 			return id
 		}
 	}
+}
+
+func rand32() uint32 {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.BigEndian.Uint32(b[:])
 }
 
 // sealing is k ready for use in a set of that dialect.

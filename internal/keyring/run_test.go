@@ -105,7 +105,7 @@ func TestRunSavesWhatItOwesAtTheEnd(t *testing.T) {
 		r.dirty = true
 		r.mu.Unlock()
 		stop()
-		rec, err := loadRecord(w.cfg.KeyRing.File)
+		rec, err := loadRecord(w.cfg.KeyRing.File, nil)
 		if err != nil || !rec.set.next().mintFrom.Equal(r.KeySet().next().mintFrom) {
 			t.Errorf("not saved: %v", err)
 		}

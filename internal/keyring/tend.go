@@ -17,6 +17,10 @@ func (r *Ring) look() time.Duration {
 		r.lookAfter()
 		return again
 	}
+	if r.frozen {
+		return again
+	}
+	defer r.tendRevoked()
 	var held error
 	if !r.clock.Synchronised() {
 		held = errHeld
@@ -104,8 +108,12 @@ func (r *Ring) rotate() error {
 // record writes the set to disk. If that fails the old record stands or, when only the sync of the folder failed, the
 // new one may: so the next look writes again.
 func (r *Ring) record(set *KeySet) error {
+	if r.frozen { // a followed set alone comes here
+		r.dirty = true
+		return ErrFrozen
+	}
 	p := r.policy.Load()
-	err := r.save(p.file, record{saved: r.at, set: set}.appendTo(nil), 0o600)
+	err := r.write(*p, record{saved: r.at, set: set})
 	r.dirty = err != nil
 	r.states.saving.set(r.log, slog.LevelError, err, "the key record cannot be saved: the old keys go on", "file", p.file)
 	return err

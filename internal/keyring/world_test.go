@@ -114,7 +114,7 @@ func (w *world) live(d time.Duration) {
 // record is what the disk has.
 func (w *world) record() record {
 	w.Helper()
-	r, err := loadRecord(w.cfg.KeyRing.File)
+	r, err := loadRecord(w.cfg.KeyRing.File, nil)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -24,13 +24,14 @@ import (
 // maxSocketPath is sun_path without its end.
 const maxSocketPath = 107
 
-// Chrony is chronyd. It implements Daemon.
+// Chrony is chronyd. It implements Daemon and Changer.
 type Chrony struct {
 	socket  string         // its command socket, asked first
 	address netip.AddrPort // where it answers over UDP, asked when the socket cannot be opened; zero: nowhere
 	tidy    sync.Once
 	via     atomic.Pointer[string]
 
+	memory
 	tracking memo[api.Tracking]
 	sources  memo[[]api.Source]
 	clients  memo[population]

@@ -115,6 +115,17 @@ func (c *Chrony) Sources(ctx context.Context) ([]api.Source, error) {
 }
 
 func (s *session) sources(ctx context.Context) ([]api.Source, error) {
+	all, err := s.walk(ctx)
+	return sourcesOf(all), err
+}
+
+// found is a source with the address by which chronyd knows it, be it resolved or not.
+type found struct {
+	api.Source
+	at cmdmon.Address
+}
+
+func (s *session) walk(ctx context.Context) ([]found, error) {
 	reply, err := s.command(ctx, cmdmon.NSources, nil)
 	if err != nil {
 		return nil, err
@@ -123,7 +134,7 @@ func (s *session) sources(ctx context.Context) ([]api.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := []api.Source{}
+	all := []found{}
 	for i := range min(n, maxSources) {
 		source, err := s.source(ctx, i)
 		if errors.Is(err, cmdmon.NoSuchSource) {
@@ -137,16 +148,16 @@ func (s *session) sources(ctx context.Context) ([]api.Source, error) {
 	return all, nil
 }
 
-func (s *session) source(ctx context.Context, index uint32) (api.Source, error) {
+func (s *session) source(ctx context.Context, index uint32) (a found, err error) {
 	reply, err := s.command(ctx, cmdmon.SourceData, cmdmon.Index(index))
 	if err != nil {
-		return api.Source{}, err
+		return a, err
 	}
 	from, err := cmdmon.ParseSource(reply)
 	if err != nil {
-		return api.Source{}, err
+		return a, err
 	}
-	a := sourceOf(from)
+	a = found{sourceOf(from), from.Address}
 	if from.Mode == cmdmon.ModeRefclock {
 		return a, nil
 	}

@@ -19,6 +19,8 @@ var ErrNone = errors.New("no time daemon next door is looked at: set clock.sourc
 type Door struct {
 	log  *slog.Logger
 	seen atomic.Pointer[view]
+
+	changes atomic.Uint64 // that were made
 }
 
 // view is what a configuration leads to.
@@ -28,6 +30,8 @@ type view struct {
 	daemon Daemon // one of them, or nil
 	where  places
 
+	allowStep bool
+
 	lacking bool // none was found, though one was looked for
 }
 
@@ -35,6 +39,7 @@ type view struct {
 type places struct {
 	socket            string
 	overUDP, overNTPD netip.AddrPort
+	control           controlKey
 }
 
 // NewDoor looks for the daemon; auto waits for answers, but not for long.
@@ -47,11 +52,13 @@ func NewDoor(cfg *config.Config, log *slog.Logger) *Door {
 // look keeps the clients of before, with all that they remember, if the same places lead to them.
 func (d *Door) look(cfg *config.Config) *view {
 	c := &cfg.Clock
-	v := &view{where: places{c.ChronySocket, c.ChronyAddress, c.NTPDAddress}}
+	control := controlKey{c.NTPDKeys, c.NTPDControlKey}
+	v := &view{where: places{c.ChronySocket, c.ChronyAddress, c.NTPDAddress, control}, allowStep: cfg.StepAllowed()}
 	if old := d.seen.Load(); old != nil && old.where == v.where {
 		v.chrony, v.ntpd = old.chrony, old.ntpd
 	} else {
 		v.chrony, v.ntpd = NewChrony(c.ChronySocket, c.ChronyAddress), NewNTPD(c.NTPDAddress)
+		v.ntpd.control = control
 	}
 	switch c.Source {
 	case "chrony":

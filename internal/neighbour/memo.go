@@ -2,6 +2,7 @@ package neighbour
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,9 +21,16 @@ type memo[T any] struct {
 	value    T
 	err      error
 	counts   *counts
+
+	stale *atomic.Bool // the daemon was changed since it was asked
 }
 
-func newMemo[T any]() memo[T] { return memo[T]{asking: make(chan struct{}, 1), counts: &counts{}} }
+func newMemo[T any]() memo[T] {
+	return memo[T]{asking: make(chan struct{}, 1), counts: &counts{}, stale: &atomic.Bool{}}
+}
+
+// forget lets the next caller ask.
+func (m *memo[T]) forget() { m.stale.Store(true) }
 
 // get asks, unless the last question is of this second. One caller asks, on its own goroutine, and all who come meanwhile
 // have the same answer: behind a daemon that hangs they do not queue up. That caller's end does not end the question, since it is everybody's; within does.
@@ -38,7 +46,7 @@ func (m *memo[T]) get(ctx context.Context, within time.Duration, ask func(contex
 	// A daemon that needs long for an answer has as long a rest.
 	left := max(askEvery-time.Since(m.asked), m.answered.Sub(m.asked)-time.Since(m.answered))
 	switch {
-	case m.asked.IsZero():
+	case m.asked.IsZero(), m.stale.Load():
 	case left > nearly || m.answered.After(came):
 		return m.value, m.err
 	default:
@@ -46,6 +54,7 @@ func (m *memo[T]) get(ctx context.Context, within time.Duration, ask func(contex
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
+	m.stale.Store(false) // a change from now on may come too late for this answer
 	m.asked = time.Now()
 	m.value, m.err = ask(ctx)
 	m.answered = time.Now()

@@ -1,4 +1,4 @@
-// Package neighbour asks the time daemons next door: chronyd over its command socket (protocol/cmdmon), ntpd and NTPsec by
+// Package neighbour asks and changes the time daemons next door: chronyd over its command socket (protocol/cmdmon), ntpd and NTPsec by
 // mode 6 (protocol/mode6). One bounded client per daemon is shared by all who ask; a daemon is asked the same thing at most
 // once a second, however many want to know, and never waited for beyond a deadline. A daemon that is away or hangs is an
 // error with its cause, and is found again when it is back. What the answers mean for our own clients is left to others.

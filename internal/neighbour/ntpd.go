@@ -20,12 +20,14 @@ import (
 // partTimeout is for one part of the list of clients, of which a lost datagram costs no more than a smaller part.
 const partTimeout = 300 * time.Millisecond
 
-// NTPD is classic ntpd or NTPsec. It implements Daemon. What it asks needs no key, and has none: a read with one would clear
-// the daemon's counts of events.
+// NTPD is classic ntpd or NTPsec. It implements Daemon and Changer. What it reads needs no key, and has none: a read with one
+// would clear the daemon's counts of events.
 type NTPD struct {
 	address netip.AddrPort
 	sec     atomic.Bool // it is NTPsec, as far as is known
+	control controlKey
 
+	memory
 	tracking memo[api.Tracking]
 	sources  memo[[]api.Source]
 	clients  memo[population]
@@ -111,16 +113,26 @@ func (c *control) read(ctx context.Context, q mode6.Request) (data []byte, err e
 }
 
 func (c *control) attempt(ctx context.Context, q mode6.Request, limit time.Duration) ([]byte, error) {
+	return c.attemptWith(ctx, q, nil, limit)
+}
+
+// attemptWith signs the request, and takes no answer that is not signed, unless there is no key.
+func (c *control) attemptWith(ctx context.Context, q mode6.Request, k *mode6.Key, limit time.Duration) (data []byte, err error) {
 	c.sequence++
 	q.Sequence = c.sequence
-	b, err := q.AppendTo(nil)
+	var b []byte
+	if k != nil {
+		b, err = q.AppendSigned(nil, k, mode6.Align8)
+	} else {
+		b, err = q.AppendTo(nil)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if err := until(ctx, c, limit); err != nil {
 		return nil, err
 	}
-	c.answer.Expect(q, nil)
+	c.answer.Expect(q, k)
 	if _, err := c.Write(b); err != nil {
 		return nil, bare(err)
 	}

@@ -91,6 +91,27 @@ func (n *NTPD) Sources(ctx context.Context) ([]api.Source, error) {
 }
 
 func (c *control) sources(ctx context.Context) ([]api.Source, error) {
+	all, err := c.walk(ctx)
+	return peersOf(all), err
+}
+
+// peer is a source with the number of its association.
+type peer struct {
+	api.Source
+	id uint16
+}
+
+func (p peer) source() api.Source { return p.Source }
+
+func peersOf(all []peer) []api.Source {
+	s := make([]api.Source, 0, len(all))
+	for _, p := range all {
+		s = append(s, p.Source)
+	}
+	return s
+}
+
+func (c *control) walk(ctx context.Context) ([]peer, error) {
 	data, err := c.read(ctx, mode6.Request{Op: mode6.OpReadStatus})
 	if err != nil {
 		return nil, err
@@ -99,7 +120,7 @@ func (c *control) sources(ctx context.Context) ([]api.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := []api.Source{}
+	all := []peer{}
 	for _, a := range associations[:min(len(associations), maxSources)] {
 		v, err := c.variables(ctx, a.ID, "")
 		if errors.Is(err, mode6.CodeAssociation) {
@@ -115,7 +136,7 @@ func (c *control) sources(ctx context.Context) ([]api.Source, error) {
 				s.LastRxSeconds = &n
 			}
 		}
-		all = append(all, s)
+		all = append(all, peer{s, a.ID})
 	}
 	return all, nil
 }

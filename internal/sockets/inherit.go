@@ -17,16 +17,21 @@ const (
 	nameTime        = "timeserver"
 	nameControl     = "control"
 	nameMonitoring  = "monitoring"
+
+	namePlain = "monitoring-plain" // from another ntptsd only: a socket unit's sockets are for the network
 )
 
 // inheritance is what was handed over and not yet taken.
 type inheritance struct {
-	left []handed
+	left  []handed
+	units map[string]bool // the names of which a socket unit's sockets were taken
+	gate  *gate           // whoever handed them over serves on them until this opens; nil: nobody does
 }
 
 // handed is one inherited socket: one of the three kinds.
 type handed struct {
 	name string
+	made bool // by an ntptsd that opened it for its configuration
 	tcp  *net.TCPListener
 	udp  *net.UDPConn
 	unix *net.UnixListener
@@ -118,19 +123,21 @@ func (in *inheritance) take(match func(h *handed) bool) []handed {
 func (in *inheritance) takeTCP(name string, listen []netip.AddrPort) []net.Listener {
 	var all []net.Listener
 	for _, h := range in.take(func(h *handed) bool {
-		return h.tcp != nil && (h.name == name || h.nameless() && slices.Contains(listen, unmapped(h.tcp.Addr().(*net.TCPAddr).AddrPort())))
+		return h.tcp != nil && !h.made && (h.name == name || h.nameless() && slices.Contains(listen, unmapped(h.tcp.Addr().(*net.TCPAddr).AddrPort())))
 	}) {
 		all = append(all, h.tcp)
 	}
+	in.fromUnit(name, len(all) > 0)
 	return all
 }
 
 // takeUDP takes all UDP sockets: only the time server has any.
 func (in *inheritance) takeUDP() []*net.UDPConn {
 	var all []*net.UDPConn
-	for _, h := range in.take(func(h *handed) bool { return h.udp != nil && (h.name == nameTime || h.nameless()) }) {
+	for _, h := range in.take(func(h *handed) bool { return h.udp != nil && !h.made && (h.name == nameTime || h.nameless()) }) {
 		all = append(all, h.udp)
 	}
+	in.fromUnit(nameTime, len(all) > 0)
 	return all
 }
 
@@ -138,10 +145,11 @@ func (in *inheritance) takeUDP() []*net.UDPConn {
 func (in *inheritance) takeUnix() net.Listener {
 	first := true
 	for _, h := range in.take(func(h *handed) bool {
-		match := first && h.unix != nil && (h.name == nameControl || h.nameless())
+		match := first && h.unix != nil && !h.made && (h.name == nameControl || h.nameless())
 		first = first && !match
 		return match
 	}) {
+		in.fromUnit(nameControl, true)
 		return h.unix
 	}
 	return nil
@@ -149,14 +157,15 @@ func (in *inheritance) takeUnix() net.Listener {
 
 // nameless tells that the name says nothing: systemd's default is the unit's name.
 func (h *handed) nameless() bool {
-	return h.name != nameKeyExchange && h.name != nameTime && h.name != nameControl && h.name != nameMonitoring
+	return h.name != nameKeyExchange && h.name != nameTime && h.name != nameControl && h.name != nameMonitoring &&
+		h.name != namePlain && h.name != nameCertsHTTP && h.name != nameCertsALPN
 }
 
 // unused names what nobody took: serving less than was handed over would look like an outage elsewhere.
 func (in *inheritance) unused() error {
 	var failures []error
 	for _, h := range in.left {
-		failures = append(failures, fmt.Errorf("inherited socket %q (%s %v) fits no section: name it keyexchange, timeserver, monitoring or control "+
+		failures = append(failures, fmt.Errorf("inherited socket %q (%s %v) fits no section: name it keyexchange, timeserver, monitoring, control, certs-http or certs-alpn "+
 			"(FileDescriptorName=), configure that section, or remove it from the socket unit", h.name, h.addr().Network(), h.addr()))
 	}
 	return errors.Join(failures...)

@@ -23,10 +23,14 @@ type Set struct {
 	Control     net.Listener // nil: no control socket
 	// Monitoring are those of the services port with TLS, MonitoringPlain those without.
 	Monitoring, MonitoringPlain []net.Listener
+	Challenges                  Challenges
 
 	monitoring  *config.Monitoring // what the sockets were opened for
 	controlPath string
-	controlMade bool // by us: not inherited
+	controlMade bool // not of a socket unit
+
+	units map[string]bool // the names whose sockets belong to a socket unit
+	gate  *gate           // opens when they are ours alone; nil: they are
 }
 
 // Open inherits or opens what cfg names, all or nothing.
@@ -45,7 +49,7 @@ func Open(cfg *config.Config) (*Set, error) {
 }
 
 func open(cfg *config.Config, from *inheritance) (*Set, error) {
-	s := &Set{}
+	s := &Set{gate: from.gate}
 	var failures []error
 	if c := cfg.KeyExchange; c != nil {
 		failures = append(failures, s.openKeyExchange(c, from))
@@ -61,12 +65,16 @@ func open(cfg *config.Config, from *inheritance) (*Set, error) {
 		s.controlPath = c.Socket
 		failures = append(failures, s.openControl(cfg, from))
 	}
+	failures = append(failures, s.openChallenges(acmeShown(cfg), from))
+	from.closeMade()
 	failures = append(failures, from.unused())
+	s.units = from.units
+	s.guard()
 	return s, errors.Join(failures...)
 }
 
 func (s *Set) openKeyExchange(c *config.KeyExchange, from *inheritance) (err error) {
-	s.KeyExchange, err = openTCP("keyexchange", c.Listen, from.takeTCP(nameKeyExchange, c.Listen), deferralOf(c.HelloTimeout))
+	s.KeyExchange, err = openTCP(nameKeyExchange, c.Listen, from, deferralOf(c.HelloTimeout))
 	return err
 }
 
@@ -74,9 +82,9 @@ func (s *Set) openKeyExchange(c *config.KeyExchange, from *inheritance) (err err
 // for a greeting, so these are not deferred.
 func (s *Set) openMonitoring(c *config.Monitoring, from *inheritance) error {
 	var err, plainErr error
-	s.Monitoring, err = openTCP("monitoring", c.Listen, from.takeTCP(nameMonitoring, c.Listen), deferralOf(c.HelloTimeout))
+	s.Monitoring, err = openTCP(nameMonitoring, c.Listen, from, deferralOf(c.HelloTimeout))
 	for _, addr := range c.PlainListen {
-		l, err := listenTCP(addr, familyOf(addr, c.PlainListen), 0)
+		l, err := takeOrListen(namePlain, addr, c.PlainListen, from, 0)
 		if err != nil {
 			plainErr = errors.Join(plainErr, fmt.Errorf("monitoring.plain-listen: %w", explain(addr.String(), err)))
 			continue
@@ -86,9 +94,9 @@ func (s *Set) openMonitoring(c *config.Monitoring, from *inheritance) error {
 	return errors.Join(err, plainErr)
 }
 
-// openTCP takes what was inherited, or else opens the addresses.
-func openTCP(section string, listen []netip.AddrPort, inherited []net.Listener, deferral time.Duration) ([]net.Listener, error) {
-	if len(inherited) > 0 {
+// openTCP takes what a socket unit has for the section of that name, or else opens the addresses.
+func openTCP(section string, listen []netip.AddrPort, from *inheritance, deferral time.Duration) ([]net.Listener, error) {
+	if inherited := from.takeTCP(section, listen); len(inherited) > 0 {
 		for _, l := range inherited {
 			if err := deferAccept(l.(*net.TCPListener), deferral); err != nil {
 				return inherited, fmt.Errorf("%s: inherited socket %v: %w", section, l.Addr(), err)
@@ -98,7 +106,7 @@ func openTCP(section string, listen []netip.AddrPort, inherited []net.Listener, 
 	}
 	var opened []net.Listener
 	for _, addr := range listen {
-		l, err := listenTCP(addr, familyOf(addr, listen), deferral)
+		l, err := takeOrListen(section, addr, listen, from, deferral)
 		if err != nil {
 			return opened, fmt.Errorf("%s.listen: %w", section, explain(addr.String(), err))
 		}
@@ -107,18 +115,33 @@ func openTCP(section string, listen []netip.AddrPort, inherited []net.Listener, 
 	return opened, nil
 }
 
+// takeOrListen takes what an older ntptsd opened for addr, one of all, or opens it.
+func takeOrListen(name string, addr netip.AddrPort, all []netip.AddrPort, from *inheritance, deferral time.Duration) (net.Listener, error) {
+	family := familyOf(addr, all)
+	l := from.takeMade(name, addr, family)
+	if l == nil {
+		return listenTCP(addr, family, deferral)
+	}
+	if deferral > 0 {
+		if err := deferAccept(l, deferral); err != nil {
+			l.Close()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
 func (s *Set) openTime(c *config.TimeServer, from *inheritance) error {
 	if conns := from.takeUDP(); len(conns) > 0 {
-		for _, conn := range conns {
-			u, err := newUDP(conn)
-			if err != nil {
-				return fmt.Errorf("timeserver: inherited socket %v: %w", conn.LocalAddr(), err)
-			}
-			s.Time = append(s.Time, u)
-		}
-		return nil
+		return s.adoptTime(conns)
 	}
 	for _, addr := range c.Listen {
+		if conns := from.takeMadeUDP(addr, familyOf(addr, c.Listen)); len(conns) > 0 {
+			if err := s.adoptTime(conns); err != nil {
+				return err
+			}
+			continue
+		}
 		opened, err := listenUDP(addr, familyOf(addr, c.Listen), c)
 		s.Time = append(s.Time, opened...)
 		if err != nil {
@@ -128,8 +151,26 @@ func (s *Set) openTime(c *config.TimeServer, from *inheritance) error {
 	return nil
 }
 
+func (s *Set) adoptTime(conns []*net.UDPConn) error {
+	for i, conn := range conns {
+		u, err := newUDP(conn)
+		if err != nil {
+			for _, rest := range conns[i+1:] {
+				rest.Close()
+			}
+			return fmt.Errorf("timeserver: inherited socket %v: %w", conn.LocalAddr(), err)
+		}
+		s.Time = append(s.Time, u)
+	}
+	return nil
+}
+
 func (s *Set) openControl(cfg *config.Config, from *inheritance) (err error) {
 	if s.Control = from.takeUnix(); s.Control != nil {
+		return nil
+	}
+	if l := from.takeMadeUnix(cfg.Management.Socket); l != nil {
+		s.Control, s.controlMade = l, true
 		return nil
 	}
 	if s.Control, err = listenControl(cfg.Management.Socket); err != nil {
@@ -150,7 +191,7 @@ func (s *Set) GiveControl(uid, gid int) error {
 // Close closes everything.
 func (s *Set) Close() error {
 	var failures []error
-	for _, l := range slices.Concat(s.KeyExchange, s.Monitoring, s.MonitoringPlain) {
+	for _, l := range slices.Concat(s.KeyExchange, s.Monitoring, s.MonitoringPlain, s.Challenges.all()) {
 		failures = append(failures, l.Close())
 	}
 	for _, u := range s.Time {
@@ -174,6 +215,7 @@ func (s *Set) Prepare(cfg *config.Config) (commit func(), err error) {
 		refusals = append(refusals, fmt.Errorf("management.socket changed from %q to %q: restart ntptsd to change it", s.controlPath, path))
 	}
 	refusals = append(refusals, monitoringChanges(s.monitoring, cfg.Monitoring)...)
+	refusals = append(refusals, s.Challenges.changes(acmeShown(cfg))...)
 	if err := errors.Join(refusals...); err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ type UDP struct {
 	conn  *net.UDPConn
 	raw   syscall.RawConn
 	local netip.AddrPort
+	turn  *turnstile // nil: it is ours alone
 }
 
 // Message is a datagram and the answer to it.
@@ -50,10 +51,16 @@ func newUDP(conn *net.UDPConn) (*UDP, error) {
 func (u *UDP) LocalAddr() netip.AddrPort { return u.local }
 
 // Interrupt makes ReadBatch return os.ErrDeadlineExceeded, now and ever after; WriteBatch still works.
-func (u *UDP) Interrupt() error { return u.conn.SetReadDeadline(time.Unix(1, 0)) }
+func (u *UDP) Interrupt() error {
+	u.turn.interrupt()
+	return u.conn.SetReadDeadline(time.Unix(1, 0))
+}
 
 // Close closes the socket; ReadBatch returns net.ErrClosed.
-func (u *UDP) Close() error { return u.conn.Close() }
+func (u *UDP) Close() error {
+	u.turn.interrupt()
+	return u.conn.Close()
+}
 
 // IsTransient tells an error of ReadBatch that passes by itself, such as an interface that is down, from a broken socket.
 func IsTransient(err error) bool {

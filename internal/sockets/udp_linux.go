@@ -69,6 +69,9 @@ func NewBatch() *Batch {
 
 // ReadBatch waits for datagrams and fills b.Messages[:n]. The wait is the Go runtime's: no thread is held.
 func (u *UDP) ReadBatch(b *Batch) (n int, err error) {
+	if err := u.turn.wait(); err != nil {
+		return 0, err
+	}
 	for i := range b.heads { // both were overwritten with what the last datagram took
 		b.heads[i].Namelen = unix.SizeofSockaddrInet6
 		b.heads[i].SetControllen(controlRoom)

@@ -46,6 +46,9 @@ func NewBatch() *Batch { return &Batch{Messages: make([]Message, 1)} }
 
 // ReadBatch waits for datagrams and fills b.Messages[:n].
 func (u *UDP) ReadBatch(b *Batch) (n int, err error) {
+	if err := u.turn.wait(); err != nil {
+		return 0, err
+	}
 	size, remote, err := u.conn.ReadFromUDPAddrPort(b.in[:])
 	if err != nil {
 		return 0, err

@@ -5,6 +5,7 @@ package words
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -56,6 +57,16 @@ type answer struct {
 	text  string
 	err   error
 	until time.Time // when it is too old; zero while it is waited for
+}
+
+// Now begins the keys of a Memo, if the daemon behind the door is changed here: an answer of before is none to a question of
+// after.
+func Now(door any) string {
+	d, ok := door.(interface{ Changes() uint64 })
+	if !ok {
+		return ""
+	}
+	return strconv.FormatUint(d.Changes(), 10) + " "
 }
 
 // NewMemo makes one that is empty.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -16,11 +17,14 @@ const (
 )
 
 // accept serves one listener until ctx is done. The errors it returns mean that the listener is broken.
-func (s *Server) accept(ctx context.Context, l net.Listener, work *sync.WaitGroup) error {
+func (s *Server) accept(ctx context.Context, l net.Listener, drained *atomic.Bool, work *sync.WaitGroup) error {
 	var logged time.Time
 	for {
 		conn, err := l.Accept()
 		switch {
+		case err == nil && drained.Load():
+			_ = conn.Close()
+			s.count(remote(conn), Drained, nil)
 		case err == nil:
 			s.take(conn, work)
 		case ctx.Err() != nil:

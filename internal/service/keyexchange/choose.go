@@ -27,6 +27,8 @@ type board struct {
 
 	probeEvery  time.Duration
 	maxDistance time.Duration
+
+	drained bool // this host is: its targets drain as if each were drained
 }
 
 // place is one target on the board.
@@ -40,6 +42,9 @@ func newBoard(k *config.KeyExchange, targets []*target, old *board) *board {
 		strict:      k.WhenNoneFit == "error",
 		probeEvery:  time.Duration(k.ProbeEvery),
 		maxDistance: time.Duration(k.MaxRootDistance),
+	}
+	if old != nil {
+		b.drained = old.drained
 	}
 	for _, t := range targets {
 		p := place{target: t, health: health{class: unknown, reason: "not probed yet"}}
@@ -100,6 +105,9 @@ func (b *board) choose(r *ntske.Request, from netip.Addr, rings Rings, legacyGCM
 			continue
 		}
 		rank := p.rank(from)
+		if !p.draining && p.drainsToo(b.drained) {
+			rank.use++
+		}
 		if len(b.places) > 1 {
 			rank.score = p.score(network)
 		}

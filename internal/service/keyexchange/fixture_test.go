@@ -158,11 +158,11 @@ type fixture struct {
 	dials int
 }
 
-func start(t testing.TB, cfg *config.Config, l net.Listener) *fixture {
-	return startWith(t, cfg, l, newRing(t, cookie.Native))
+func start(t testing.TB, cfg *config.Config, l net.Listener, before ...func(*Server)) *fixture {
+	return startWith(t, cfg, l, newRing(t, cookie.Native), before...)
 }
 
-func startWith(t testing.TB, cfg *config.Config, l net.Listener, keys ring) *fixture {
+func startWith(t testing.TB, cfg *config.Config, l net.Listener, keys ring, before ...func(*Server)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, ring: keys, certs: &certificates{}, ended: make(chan error, 1)}
 	f.certs.Store(issue(t))
@@ -174,6 +174,9 @@ func startWith(t testing.TB, cfg *config.Config, l net.Listener, keys ring) *fix
 	f.prove = func(ctx context.Context, _ string, _ probe.Sealer, _ aead.ID) (probe.Exchange, error) {
 		<-ctx.Done() // nothing leaves this machine
 		return probe.Exchange{}, probe.ErrNoAnswer
+	}
+	for _, change := range before {
+		change(f.Server)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	f.end = cancel

@@ -47,6 +47,8 @@ type Server struct {
 	prove     prover
 	listen    []netip.AddrPort // as configured at start; nil without the section
 	settings  atomic.Pointer[settings]
+	bans      *access.Bans // nil: nobody is
+	drains    drains
 
 	writing  sync.Mutex            // of the board: whoever replaces it. Readers need no lock
 	board    atomic.Pointer[board] // nil without the section
@@ -64,6 +66,7 @@ func New(cfg *config.Config, listeners []net.Listener, rings Rings, certs Certif
 		prove:     probe.Prove,
 		metrics:   newMetrics(),
 		reloaded:  make(chan struct{}, 1),
+		drains:    drains{listeners: make([]atomic.Bool, len(listeners))},
 	}
 	if k := cfg.KeyExchange; k != nil {
 		s.listen, s.visitors = k.Listen, visitors.NewTables(1)[0]
@@ -139,9 +142,9 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	var work sync.WaitGroup
 	work.Go(func() { s.watch(running) })
-	for _, l := range s.listeners {
+	for i, l := range s.listeners {
 		work.Go(func() {
-			if err := s.accept(running, l, &work); err != nil {
+			if err := s.accept(running, l, &s.drains.listeners[i], &work); err != nil {
 				fail(fmt.Errorf("keyexchange: accept on %v: %w", l.Addr(), err))
 			}
 		})
@@ -155,6 +158,9 @@ func (s *Server) Run(ctx context.Context) error {
 
 // admit judges who connects, before anything is computed or allocated for it.
 func (s *Server) admit(conn net.Conn, from netip.Addr) (*exchange, Verdict) {
+	if s.bans.Banned(from) {
+		return nil, Banned
+	}
 	set, now := s.settings.Load(), time.Now()
 	if !set.prefixes.Allowed(from) {
 		return nil, Denied

@@ -32,6 +32,8 @@ const (
 	Full        // all connections are taken
 	NetworkFull // all connections of this address or /64 are taken
 	RateLimited
+	Banned  // by an operator, everywhere
+	Drained // the listener takes nobody
 
 	verdicts // their number
 )
@@ -43,6 +45,7 @@ var verdictNames = [verdicts]string{
 	HelloTimeout: "hello_timeout", HandshakeTimeout: "handshake_timeout", HandshakeFailed: "handshake_failed",
 	NoALPN: "no_alpn", Gone: "gone",
 	Denied: "denied", Full: "full", NetworkFull: "network_full", RateLimited: "rate_limited",
+	Banned: "banned", Drained: "drained",
 }
 
 // String is the value of the metric's label.

@@ -129,10 +129,13 @@ func (d *diary) targets(was, is []api.Target) {
 func (d *diary) certificates(was, is []api.Certificate) {
 	for _, c := range is {
 		old, known := find(was, c.File, func(c api.Certificate) string { return c.File })
-		if known && c.Fingerprint == old.Fingerprint && c.Problem == old.Problem {
+		if known && c.Fingerprint == old.Fingerprint && c.Problem == old.Problem && c.Account == old.Account {
 			continue
 		}
-		if !known || c.Fingerprint != old.Fingerprint {
+		if old.Account != "" && c.Account != "" && c.Account != old.Account {
+			d.write(api.EventCertificate, api.Warning, "certificate %s: the authority does not know our account any more, another one was made", c.File)
+		}
+		if (!known || c.Fingerprint != old.Fingerprint) && c.Fingerprint != "" {
 			d.write(api.EventCertificate, api.Info, "certificate %s was loaded, good until %s", c.File, c.NotAfter.UTC().Format(time.DateOnly))
 		}
 		if c.Problem != "" && c.Problem != old.Problem {

@@ -96,6 +96,15 @@ func TestSelectedIsRemembered(t *testing.T) {
 	}
 }
 
+// An authority that has forgotten us is told of; that there is an account at all is not.
+func TestAnotherAccountIsTold(t *testing.T) {
+	before, now := well(), well()
+	now.certificates[0].Account = "one"
+	expect(t, "the first", changes(before, now), nil)
+	before.certificates[0].Account = "two"
+	expect(t, "another", changes(before, now), []string{"certificate certificate c.pem: the authority does not know our account any more, another one was made"})
+}
+
 // What is wrong when ntptsd starts is told, too.
 func TestWrongFromTheStart(t *testing.T) {
 	m := well()

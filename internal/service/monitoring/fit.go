@@ -20,7 +20,7 @@ func fitLimits(cfg *config.Config) *config.Fit {
 
 // Fit is whether this host should serve time at all: what withdraws a route or a name asks it. Safe for concurrent use.
 func (s *Service) Fit() api.Fit {
-	return judge(s.Clock.Tracking(), s.Clock.Why(), s.KeyExchange.Targets(), s.limits.Load())
+	return s.drained(judge(s.Clock.Tracking(), s.Clock.Why(), s.KeyExchange.Targets(), s.limits.Load()))
 }
 
 // judge is pure: by leap, stratum, error bound and age, and by what an operator has drained.
@@ -63,6 +63,9 @@ func seconds(s float64) time.Duration {
 
 // Ready is what is missing before clients can be served; nothing: all is there. Safe for concurrent use.
 func (s *Service) Ready() (missing []string) {
+	if s.Draining != nil && s.Draining() {
+		missing = append(missing, drainReason)
+	}
 	for _, r := range s.Rings.View() {
 		if len(r.Keys) == 0 {
 			missing = append(missing, fmt.Sprintf("ring %s has no key: %s", r.Name, r.Problem))

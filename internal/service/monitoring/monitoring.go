@@ -81,6 +81,8 @@ type Parts struct {
 	Networks     func(limit int) api.Networks
 	Reloads      Reloads
 	Limits       []Limit
+	Draining     func() bool   // whether an operator drains this host; nil: never
+	Audit        func() string // why the audit log cannot be written; nil or empty: it can
 }
 
 // Service is a daemon.Service, a daemon.Reloader and a prometheus.Collector.

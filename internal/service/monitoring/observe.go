@@ -121,7 +121,7 @@ func (s *Service) look(before moment) moment {
 		answered:     s.TimeServer.Answered(),
 		certificates: s.Certificates.View(),
 	}
-	m.fit = judge(clock, s.Clock.Why(), m.status.Targets, s.limits.Load())
+	m.fit = s.drained(judge(clock, s.Clock.Why(), m.status.Targets, s.limits.Load()))
 	m.sources = s.sources.Load().fresh(m.at)
 	for _, l := range s.Limits {
 		r, known := find(before.limits, l.Name, func(r refusing) string { return r.name })

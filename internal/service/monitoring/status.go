@@ -46,14 +46,20 @@ func (s *Service) problems(a api.Status) (all []string) {
 		switch {
 		case c.Problem != "":
 			all = append(all, fmt.Sprintf("certificate %s: %s", c.File, c.Problem))
-		case c.DaysLeft < certificateDays:
+		case c.DaysLeft < min(certificateDays, c.NotAfter.Sub(c.NotBefore).Hours()/24/4):
 			all = append(all, fmt.Sprintf("certificate %s ends in %.1f days: renew it", c.File, c.DaysLeft))
+		}
+	}
+	if s.Audit != nil {
+		if p := s.Audit(); p != "" {
+			all = append(all, "the audit log cannot be written, so that nothing can be changed: "+p)
 		}
 	}
 	return append(all, targetProblems(a.Targets)...)
 }
 
-// certificateDays are too few: what renews itself has done so by then, whether it lives 90 days or 47.
+// certificateDays are too few, or a quarter of a shorter life: what renews itself has done so by then, whether it lives 90
+// days, 47 or 6.
 const certificateDays = 7
 
 func targetProblems(targets []api.Target) (all []string) {

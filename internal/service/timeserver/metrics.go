@@ -89,7 +89,7 @@ func newMetrics() metrics {
 		timestamps: desc("ntptsd_timeserver_timestamps_total", "Receive timestamps by who took them: the kernel, or ntptsd itself for want of that.", "source"),
 		cookies:    desc("ntptsd_timeserver_cookies_total", "NTS cookies given out with answers, all of them under the current key."),
 		opened: desc("ntptsd_timeserver_cookies_opened_total", "NTS cookies that clients sent, by how many rotations ago their key was the current one: "+
-			"current, 1, 2, older; next: a key that does not mint here yet; unknown: no key opens it, and the client must fetch new ones.", "age"),
+			"current, 1, 2, older; next: a key that does not mint here yet; unknown: no key opens it, and the client must fetch new ones; revoked: likewise, since an operator revoked its key.", "age"),
 		sendErrors:    desc("ntptsd_timeserver_send_errors_total", "Answers that the system refused to send."),
 		receiveErrors: desc("ntptsd_timeserver_receive_errors_total", "Errors while receiving that passed by themselves."),
 	}

@@ -18,7 +18,7 @@ var errUnusable = errors.New("timeserver: cookie or authenticator does not open"
 // answerNTS answers a request with a cookie. All that takes long is done before the header and its timestamp are made;
 // only the authenticator, which covers them, comes after.
 func (r *Responder) answerNTS(reply []byte, q *question, n *nts.Request) ([]byte, Verdict) {
-	keys := r.ringOf(n.Cookie)
+	keys, revoked := r.ringOf(n.Cookie)
 	cookies, err := r.open(keys, n)
 	switch {
 	case err == nil:
@@ -26,6 +26,8 @@ func (r *Responder) answerNTS(reply []byte, q *question, n *nts.Request) ([]byte
 		return reply, Malformed
 	case q.excess: // a limit and a bad cookie together deserve nothing
 		return reply, RateLimited
+	case revoked != nil && !revoked.Allow(r.now()):
+		return reply, NAKWithheld // the client asks again, and finds a share left sooner or later
 	default:
 		return nts.AppendNAK(reply, r.header(q), n.UniqueID), AnsweredNAK
 	}
@@ -43,18 +45,26 @@ func (r *Responder) answerNTS(reply []byte, q *question, n *nts.Request) ([]byte
 	return nts.AppendAuthenticator(reply, &r.s2c, random[:nonceLen], fields, len(q.packet)), AnsweredNTS
 }
 
-// ringOf opens the cookie with the keys of the ring that knows it, which mint the fresh ones, too; nil if none does. It
-// counts the cookie by the age of the key.
-func (r *Responder) ringOf(cookie []byte) *keyring.KeySet {
+// ringOf opens the cookie with the keys of the ring that knows it, which mint the fresh ones, too; nil if none does, and
+// perhaps the revocation of its key. It counts the cookie by the age of the key.
+func (r *Responder) ringOf(cookie []byte) (keys *keyring.KeySet, revoked *keyring.Revoked) {
 	for _, ring := range r.rings {
 		keys := ring.KeySet()
-		if rotations, err := keys.OpenAged(&r.session, cookie); err == nil {
+		rotations, err := keys.OpenAged(&r.session, cookie)
+		if err == nil {
 			r.ages[ageOf(rotations)]++
-			return keys
+			return keys, nil
+		}
+		if k, ok := err.(*keyring.Revoked); ok { // as it is: no time for a search in the hot path
+			revoked = k
 		}
 	}
-	r.ages[ageUnknown]++
-	return nil
+	if revoked != nil {
+		r.ages[ageRevoked]++
+	} else {
+		r.ages[ageUnknown]++
+	}
+	return nil, revoked
 }
 
 // open opens the authenticator with the key from the cookie; it returns how many cookies are asked for.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ntptsd/ntptsd/internal/access"
 	"github.com/ntptsd/ntptsd/internal/clockstate"
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/protocol/aead"
@@ -30,6 +31,7 @@ type Responder struct {
 	rings    []Keys // the one with the most cookies first
 	clock    Clock
 	settings *atomic.Pointer[settings]
+	bans     *access.Bans // nil: nobody is
 	now      func() time.Time
 
 	session  cookie.Session
@@ -82,6 +84,9 @@ func bounded(answer, request []byte, v Verdict) ([]byte, Verdict) {
 
 // respond judges what is cheap to judge first; no cryptography before the rate limit.
 func (r *Responder) respond(reply, request []byte, from netip.AddrPort, received time.Time) ([]byte, Verdict) {
+	if r.bans.Banned(from.Addr()) {
+		return reply, Banned
+	}
 	q := question{packet: request, received: received}
 	if v, ok := q.read(from.Port()); !ok {
 		return reply, v

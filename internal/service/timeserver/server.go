@@ -56,6 +56,7 @@ type worker struct {
 	tally     tally                     // of the batch under way
 	counters  counters
 	visitors  *visitors.Table
+	drained   *atomic.Bool // of the address: all its workers answer nobody
 }
 
 // New makes the service, which opens cookies of all rings; without a section it has nothing to do.
@@ -69,7 +70,8 @@ func New(cfg *config.Config, conns []*sockets.UDP, rings []Keys, clock Clock, lo
 	}
 	s.settings.Store(newSettings(cfg.TimeServer, nil))
 	for i, table := range visitors.NewTables(len(conns)) {
-		s.workers = append(s.workers, &worker{conn: conns[i], responder: newResponder(&s.settings, rings, clock), log: s.log, visitors: table})
+		s.workers = append(s.workers, &worker{conn: conns[i], responder: newResponder(&s.settings, rings, clock), log: s.log,
+			visitors: table, drained: s.drainOf(conns[i].LocalAddr())})
 	}
 	return s, nil
 }
@@ -150,8 +152,14 @@ func pause(ctx context.Context) {
 // answer responds to a batch, and counts it when all answers have left.
 func (w *worker) answer(b *sockets.Batch, n int) {
 	sent, fields := 0, 0
+	drained := w.drained.Load()
 	for i := range n {
 		m := &b.Messages[i]
+		if drained {
+			w.verdicts[i] = Drained
+			w.tally.count(Drained, m)
+			continue
+		}
 		w.verdicts[i] = w.respond(m)
 		if fields += max(len(m.Data)-ntp.HeaderLen, 0); fields >= fieldsAtOnce {
 			w.tally.refused += w.conn.WriteBatch(b, sent, i+1)
@@ -162,7 +170,8 @@ func (w *worker) answer(b *sockets.Batch, n int) {
 	w.count(b.Messages[:n])
 }
 
-// count shows what became of a batch, and remembers its networks. A datagram from nobody, or from ourselves, has none.
+// count shows what became of a batch, and remembers its networks. A datagram from nobody, or from ourselves, has none; of
+// those that are banned nothing more is to be known.
 func (w *worker) count(batch []sockets.Message) {
 	w.tally.cookies, w.responder.cookies = w.responder.cookies, 0
 	w.tally.ages, w.responder.ages = w.responder.ages, [ages]uint64{}
@@ -172,7 +181,7 @@ func (w *worker) count(batch []sockets.Message) {
 	w.visitors.Begin()
 	defer w.visitors.End()
 	for i := range batch {
-		if v := w.verdicts[i]; v != WrongSource {
+		if v := w.verdicts[i]; v != WrongSource && v != Banned {
 			w.visitors.Add(batch[i].Remote.Addr(), v.kind())
 		}
 	}

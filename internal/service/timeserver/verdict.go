@@ -19,6 +19,9 @@ const (
 	RateLimited  // in excess of rate-limit, and not one of the few that leak
 	PlainRefused // plain = false
 	TooLong      // our answer would have been longer than its request: a bug
+	Banned       // by an operator, everywhere
+	Drained      // the socket answers nobody
+	NAKWithheld  // the cookie's key was revoked, and its share of answers is used up
 
 	verdicts = iota
 )
@@ -39,6 +42,9 @@ func (v Verdict) String() string {
 		RateLimited:   "rate_limited",
 		PlainRefused:  "plain_refused",
 		TooLong:       "too_long",
+		Banned:        "banned",
+		Drained:       "drained",
+		NAKWithheld:   "nak_withheld",
 	}[v]
 }
 
@@ -66,6 +72,7 @@ const (
 	ageTwo
 	ageOlder
 	ageUnknown // no key opened it: it was forgotten, or the cookie is forged
+	ageRevoked // its key was revoked
 
 	ages = iota
 )
@@ -77,5 +84,5 @@ func ageOf(rotations int) age {
 
 // String is the label of the metric.
 func (a age) String() string {
-	return [ages]string{"next", "current", "1", "2", "older", "unknown"}[a]
+	return [ages]string{"next", "current", "1", "2", "older", "unknown", "revoked"}[a]
 }

@@ -62,7 +62,7 @@ func (w *Words) Say(ctx context.Context, name string, args []string) (text strin
 	if err != nil {
 		return "", api.Failf(api.BadArgument, "%s: %w: it takes %s", name, err, cmp.Or(vocabulary[i].Args, "no arguments"))
 	}
-	return w.memo.Get(ctx, strings.Join(append([]string{name}, args...), " "), func(ctx context.Context) (text string, err error) {
+	return w.memo.Get(ctx, words.Now(w.door)+strings.Join(append([]string{name}, args...), " "), func(ctx context.Context) (text string, err error) {
 		err = w.door.Converse(ctx, func(ask Ask) (err error) {
 			text, err = say(ask)
 			return err

@@ -69,7 +69,7 @@ func (w *Words) Say(ctx context.Context, name string, args []string) (text strin
 	if err != nil {
 		return "", api.Failf(api.BadArgument, "%s: %w: it takes %s", name, err, cmp.Or(vocabulary[i].Args, "no arguments"))
 	}
-	text, err = w.memo.Get(ctx, vocabulary[i].Name+" "+q.key, func(ctx context.Context) (text string, err error) {
+	text, err = w.memo.Get(ctx, words.Now(w.door)+vocabulary[i].Name+" "+q.key, func(ctx context.Context) (text string, err error) {
 		err = w.door.ConverseMode6(ctx, func(ask Ask) (err error) {
 			text, err = w.talk(ctx, ask, q.say)
 			return err
