@@ -58,10 +58,10 @@ func (r *refusal) Error() string {
 }
 
 // call returns the JSON that the daemon answers. Its error is a *refusal if the daemon was reached and refused.
-func (c client) call(ctx context.Context, d api.Declaration, args map[string]any) ([]byte, error) {
+func (c client) call(ctx context.Context, d api.Declaration, args map[string]any, key string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	request, err := c.door.newRequest(ctx, d, args)
+	request, err := c.door.newRequest(ctx, d, args, key)
 	if err != nil {
 		return nil, err
 	}
@@ -83,13 +83,13 @@ func (c client) call(ctx context.Context, d api.Declaration, args map[string]any
 		err = fmt.Errorf("interrupted before the whole answer of %s was there", c.door)
 	}
 	if d.Changes {
-		err = fmt.Errorf("%w; whether %q was done is not known: look before you try again", err, d.Name)
+		err = fmt.Errorf("%w; whether %q was done is not known: ask again with --idempotency-key %s, and it is done once", err, d.Name, key)
 	}
 	return nil, err
 }
 
 // newRequest puts the arguments of a reading command into the query, those of a changing one into a JSON object.
-func (d door) newRequest(ctx context.Context, c api.Declaration, args map[string]any) (r *http.Request, err error) {
+func (d door) newRequest(ctx context.Context, c api.Declaration, args map[string]any, key string) (r *http.Request, err error) {
 	target := "http://" + d.header() + c.Path() // the host is for the header alone
 	if c.Changes {
 		body, err := json.Marshal(args)
@@ -100,6 +100,9 @@ func (d door) newRequest(ctx context.Context, c api.Declaration, args map[string
 			return nil, err
 		}
 		r.Header.Set("Content-Type", "application/json")
+		if key != "" {
+			r.Header.Set("Idempotency-Key", key)
+		}
 	} else {
 		query := url.Values{}
 		for name, v := range args {

@@ -98,8 +98,8 @@ func TestUnknownOutcome(t *testing.T) {
 	socket := raw(t, "")
 	for words, unknown := range map[string]bool{"reload": true, "keys rotate": true, "keys": false} {
 		code, _, stderr := ctl(t, socket, strings.Fields(words)...)
-		want := fmt.Sprintf("whether %q was done is not known: look before you try again\n", words)
-		if code != exitUsage || strings.HasSuffix(stderr, want) != unknown {
+		want := fmt.Sprintf("whether %q was done is not known: ask again with --idempotency-key ", words)
+		if code != exitUsage || strings.Contains(stderr, want) != unknown {
 			t.Errorf("%s: exit %d, %s", words, code, stderr)
 		}
 	}

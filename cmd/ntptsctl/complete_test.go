@@ -22,7 +22,7 @@ func TestCompletion(t *testing.T) {
 		"tunnel|":                   "chronyc ntpq",
 		"tunnel|ntpq|":              "berlin bonn",
 		"tunnel|ntpq|berlin|":       "",
-		"keys|":                     "rotate",
+		"keys|":                     "revoke rotate",
 		"targets|":                  "drain undrain",
 		"watch|":                    "events",
 		"completion|":               "bash fish powershell zsh",

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,20 +46,26 @@ func controlCommand(d api.Declaration, v view.View, f *flags, code *int) *cobra.
 	c := &cobra.Command{Short: d.Summary, ValidArgsFunction: argumentWords(d)}
 	about := []string{strings.ToUpper(d.Summary[:1]) + d.Summary[1:] + "."}
 	var texts []string // as they are typed
-	for _, a := range d.Args {
-		if a.Number {
+	for i, a := range d.Args {
+		if a.Number && i >= v.Needs {
 			c.Flags().Int(a.Name, 0, a.Summary)
+			continue
+		}
+		if a.Flag {
+			c.Flags().Bool(a.Name, false, a.Summary)
 			continue
 		}
 		name := strings.ToUpper(a.Name)
 		about = append(about, name+": "+a.Summary+".")
 		if len(texts) >= v.Needs {
 			name = "[" + name + "]"
+			c.Flags().String(a.Name, "", a.Summary) // whoever wants the third of them need not give two others
 		}
 		texts = append(texts, name)
 	}
 	c.Use = strings.Join(append(words[len(words)-1:], texts...), " ")
 	c.Long = strings.Join(append(about, fmt.Sprintf("It needs the role %s.", d.Role)), "\n")
+	how := addHow(c, d)
 	c.Args = func(c *cobra.Command, typed []string) error {
 		if len(typed) < v.Needs || len(typed) > len(texts) {
 			takes := cmp.Or(strings.Join(texts, " "), "no argument")
@@ -75,7 +82,11 @@ func controlCommand(d api.Declaration, v view.View, f *flags, code *int) *cobra.
 		if err != nil {
 			return err
 		}
-		answer, err := asks.call(c.Context(), d, args)
+		h, err := how.read(args)
+		if err != nil {
+			return err
+		}
+		answer, err := asks.call(c.Context(), d, args, h)
 		if err != nil {
 			return err
 		}
@@ -93,18 +104,42 @@ func arguments(c *cobra.Command, d api.Declaration, typed []string) (map[string]
 	args := make(map[string]any)
 	for _, a := range d.Args {
 		switch {
-		case a.Number && c.Flags().Changed(a.Name):
+		case a.Number && c.Flags().Lookup(a.Name) != nil && c.Flags().Changed(a.Name):
 			n, err := c.Flags().GetInt(a.Name)
 			if err != nil {
 				return nil, err
 			}
 			args[a.Name] = n
-		case !a.Number && len(typed) > 0:
+		case a.Flag:
+			if yes, err := c.Flags().GetBool(a.Name); err != nil || yes {
+				args[a.Name] = yes
+			}
+		case !a.Number && c.Flags().Lookup(a.Name) != nil && c.Flags().Changed(a.Name):
+			v, err := c.Flags().GetString(a.Name)
+			if err != nil {
+				return nil, err
+			}
+			if v == "" {
+				return nil, fmt.Errorf("%s: --%s is empty; leave it out, or see %s --help", d.Name, a.Name, c.CommandPath())
+			}
+			args[a.Name] = v
+		case c.Flags().Lookup(a.Name) == nil && len(typed) > 0 || !a.Number && len(typed) > 0:
 			if typed[0] == "" { // a variable of a script that was never set
 				return nil, fmt.Errorf("%s: %s is empty; leave it out, or see %s --help", d.Name, strings.ToUpper(a.Name), c.CommandPath())
 			}
-			args[a.Name], typed = typed[0], typed[1:]
+			args[a.Name] = typed[0]
+			if a.Number {
+				n, err := strconv.Atoi(typed[0])
+				if err != nil {
+					return nil, fmt.Errorf("%s: %s %.80q: must be a whole number; see %s --help", d.Name, strings.ToUpper(a.Name), typed[0], c.CommandPath())
+				}
+				args[a.Name] = n
+			}
+			typed = typed[1:]
 		}
+	}
+	if len(typed) > 0 {
+		return nil, fmt.Errorf("%s: %.80q is one too many beside the flags; see %s --help", d.Name, typed[0], c.CommandPath())
 	}
 	return args, nil
 }

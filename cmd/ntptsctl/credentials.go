@@ -89,8 +89,15 @@ func typedToken(stdin io.Reader) (string, error) {
 	return token("standard input", line.String())
 }
 
+// token is the one word of a text, but for lines that begin with #, as ntptsctl access token writes.
 func token(from, text string) (string, error) {
-	text = strings.TrimSpace(text)
+	var kept strings.Builder
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "#") {
+			kept.WriteString(line)
+		}
+	}
+	text = strings.TrimSpace(kept.String())
 	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return "", fmt.Errorf("--token-file: %s has no token in it, which is one word", from)
 	}

@@ -37,6 +37,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := rootFor(f)
 	root.AddCommand(probeCommand(&code))
 	addControl(root, f, &code)
+	addAudit(root, f, &code)
 	root.AddCommand(watchCommand(f), topCommand(f, &code), profilesCommand(f), f.completeHost(tunnelCommand(f.tunnels(root), &code)))
 	root.SetArgs(args)
 	root.SetOut(stdout)

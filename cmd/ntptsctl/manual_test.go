@@ -25,12 +25,14 @@ func TestManualHasEveryCommand(t *testing.T) {
 	for _, c := range api.Commands() {
 		d := c.Declaration()
 		item := "\n.It Ic " + d.Name
-		for _, a := range d.Args {
+		for i, a := range d.Args {
 			switch {
+			case i < view.All()[d.Name].Needs:
+				item += " Ar " + a.Name
+			case a.Flag:
+				item += " Op Fl -" + a.Name
 			case a.Number:
 				item += " Op Fl -" + a.Name + " Ar n"
-			case view.All()[d.Name].Needs > 0:
-				item += " Ar " + a.Name
 			default:
 				item += " Op Ar " + a.Name
 			}

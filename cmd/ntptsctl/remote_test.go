@@ -290,7 +290,7 @@ func TestZone(t *testing.T) {
 	if err != nil || d.String() != "[fe80::1%eth0]:4461" || d.header() != "[fe80::1]:4461" || d.name() != "fe80::1" {
 		t.Errorf("%s, %s, %s, %v", d, d.header(), d.name(), err)
 	}
-	if r, err := d.newRequest(t.Context(), api.GetStatus.Declaration(), nil); err != nil || r.Host != "[fe80::1]:4461" {
+	if r, err := d.newRequest(t.Context(), api.GetStatus.Declaration(), nil, ""); err != nil || r.Host != "[fe80::1]:4461" {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -69,7 +69,7 @@ func (c client) keepFollowing(ctx context.Context, take func(streamed) error, lo
 
 // follow reads the stream behind an id until it breaks.
 func (c client) follow(ctx context.Context, after string, take func(streamed) error) error {
-	request, err := c.door.newRequest(ctx, api.Declaration{Name: api.DoorStream}, nil)
+	request, err := c.door.newRequest(ctx, api.Declaration{Name: api.DoorStream}, nil, "")
 	if err != nil {
 		return err
 	}

@@ -54,14 +54,15 @@ func newCheck(path *string) *cobra.Command {
 // somebody else.
 func checkOutside(cfg *config.Config) (warnings []string, wrong error) {
 	warnings = remarks(cfg)
+	_, loose := looseKeys(cfg)
 	_, wrong = namedAccount(cfg.User)
+	wrong = errors.Join(wrong, loose, checkSandbox(cfg))
 	quiet := slog.New(slog.DiscardHandler)
 	clock, err := clockstate.New(cfg, neighbour.NewDoor(cfg, quiet), quiet)
 	if wrong = errors.Join(wrong, err); err == nil && clock.Problem() != "" { // it may not run yet, and we may be another user
 		warnings = append(warnings, "clock.source = "+cfg.Clock.Source+": "+clock.Problem())
 	}
-	for _, p := range slices.Concat(certs.Pairs(cfg), certs.ServicesPairs(cfg)) {
-		_, err := certs.OpenFiles([]config.Pair{p}, quiet)
+	for _, err := range certs.Check(cfg, acmeIssuer(cfg, nil, quiet)) {
 		warnings, wrong = judge(warnings, wrong, err)
 	}
 	_, err = access.New(cfg)
@@ -92,7 +93,7 @@ func strangersOnly(a *config.Access) bool {
 // remarks is what is allowed and may surprise.
 func remarks(cfg *config.Config) []string {
 	var all []string
-	if m := cfg.Monitoring; m != nil && strangersOnly(&cfg.Access) {
+	if m := cfg.Monitoring; m != nil && strangersOnly(&cfg.Access) && !access.Issued(cfg) {
 		all = append(all, "nobody can log in to the services port: [access] has neither certificates nor tokens; ntptsctl login, over the control socket, makes a link that works once")
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Access.Tokens)) {
@@ -100,7 +101,8 @@ func remarks(cfg *config.Config) []string {
 			all = append(all, fmt.Sprintf("access.token.%s has ended on %s and lets nobody in: make another with ntptsd token, or take it out", name, end.Format(time.RFC3339)))
 		}
 	}
-	all = append(all, cfg.Ignored()...)
+	loose, _ := looseKeys(cfg)
+	all = append(append(all, cfg.Ignored()...), loose...)
 	if cfg.KeyExchange == nil && cfg.TimeServer == nil {
 		all = append(all, "no service is configured; add a section [keyexchange] or [timeserver]")
 	}

@@ -20,8 +20,9 @@ import (
 )
 
 const initLong = `Make everything that a first start needs: a private certificate authority, a server certificate
-for the names and addresses given (the host's name if none is), an operator certificate, and a
-commented configuration. Nothing that exists is overwritten.`
+for the names and addresses given (the host's name if none is), an authority for just these names
+by which the daemon renews its certificate, an operator certificate, and a commented configuration.
+Nothing that exists is overwritten.`
 
 const (
 	usualAccount = "ntptsd" // made by packaging/ntptsd.sysusers
@@ -35,6 +36,7 @@ type beginning struct {
 	State string
 	User  string   // "": whoever runs init runs the daemon
 	Names []string // of the server
+	CA    string   // "": make one; else the folder of one, by which an authority for other names is made and nothing else
 	Root  string   // where other time daemons are looked for
 
 	Beside          []string // what other daemons claim, as it is told
@@ -59,6 +61,7 @@ func newInit() *cobra.Command {
 	}
 	c.Flags().StringVar(&b.Dir, "dir", filepath.Dir(config.DefaultPath), "write to this `FOLDER`")
 	c.Flags().StringVar(&b.State, "state-directory", config.DefaultStateDirectory, "`FOLDER` for what must survive a restart")
+	c.Flags().StringVar(&b.CA, "ca", "", "only make server-ca.pem and server-ca.key, for other names, by the ca.pem and ca.key in this `FOLDER`")
 	addRoot(c, &b.Root)
 	c.Flags().StringVar(&b.User, "user", "", "`ACCOUNT` that the daemon runs as (default "+usualAccount+", if it exists, root calls and --dir is not given)")
 	return c
@@ -79,7 +82,11 @@ func (b *beginning) begin(out io.Writer) error {
 	if err := b.settle(); err != nil {
 		return err
 	}
-	files, err := b.files(time.Now())
+	contents := b.files
+	if b.CA != "" {
+		contents = b.renewal
+	}
+	files, err := contents(time.Now())
 	if err != nil {
 		return err
 	}
@@ -94,6 +101,10 @@ func (b *beginning) begin(out io.Writer) error {
 	}
 	for _, f := range files {
 		fmt.Fprintf(out, "%-14s %s\n", f.name, f.what)
+	}
+	if b.CA != "" {
+		_, err := fmt.Fprintf(out, nextNames, b.ServerNames())
+		return err
 	}
 	for _, line := range b.Beside {
 		fmt.Fprintf(out, "\n%s: left alone; see ntptsd-neighbours(7)\n", line)
@@ -130,6 +141,12 @@ Next:
   ntptsd run --config %[1]s/ntptsd.toml
   ntptsctl probe --ca %[1]s/ca.pem %[2]s
   openssl s_client -quiet -crlf -connect 127.0.0.1:4461 -CAfile %[1]s/ca.pem -cert %[1]s/operator.pem -key %[1]s/operator.key
+`
+
+const nextNames = `
+Next: in [certs.authority] of the configuration
+  names = %s
+then ntptsctl reload, or systemctl reload ntptsd.
 `
 
 // settle turns what was given into what is written down.

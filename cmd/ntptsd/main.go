@@ -50,6 +50,7 @@ func (f failure) Unwrap() error { return f.err }
 
 func newCommand() *cobra.Command {
 	var path string
+	var takeOver bool
 	root := &cobra.Command{
 		Use:           "ntptsd",
 		Short:         "NTP TCP services daemon: NTS key exchange and authenticated time",
@@ -62,8 +63,9 @@ func newCommand() *cobra.Command {
 		Use:   "run",
 		Short: "serve until SIGTERM (what ntptsd does without a command); SIGHUP reloads",
 		Args:  noArguments,
-		RunE:  func(*cobra.Command, []string) error { return runDaemon(path) },
+		RunE:  func(*cobra.Command, []string) error { return runDaemon(path, takeOver) },
 	}
+	run.Flags().BoolVar(&takeOver, "take-over", false, "take the sockets over from the ntptsd that runs, which ends when this one is ready")
 	root.RunE = run.RunE
 	check := newCheck(&path)
 	token := newToken(&path)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -21,10 +20,12 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ntptsd/ntptsd/internal/sandbox"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"ntptsd": main})
+	testscript.Main(m, map[string]func(){"ntptsd": main, "under-unit": underUnit})
 }
 
 // Each script runs the real main as a process of its own.
@@ -33,7 +34,9 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NOTIFY_SOCKET", "")
-			return nil
+			unit, err := filepath.Abs("../../packaging/ntptsd.service")
+			env.Setenv("UNIT", unit)
+			return err
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
@@ -42,6 +45,8 @@ func TestScripts(t *testing.T) {
 			case "nobody":
 				_, err := user.Lookup("nobody")
 				return err == nil, nil
+			case "sandbox": // all of it
+				return sandbox.Lacking() == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
@@ -51,7 +56,7 @@ func TestScripts(t *testing.T) {
 			"port":    port,
 			"dial":    dial,
 			"ask":     ask,
-			"process": process,
+			"process": processStatus,
 			"signal":  sendSignal,
 			"fails":   fails,
 			"expand":  expand,
@@ -166,23 +171,32 @@ func ask(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// process SOCKET FIELD VALUE compares a line of /proc/PID/status of the daemon that serves there.
-func process(ts *testscript.TestScript, _ bool, args []string) {
+// processStatus SOCKET FIELD VALUE compares a line of /proc/PID/task/TID/status of every thread of the daemon that serves there.
+func processStatus(ts *testscript.TestScript, _ bool, args []string) {
 	pid, err := peer(ts.MkAbs(args[0]))
 	ts.Check(err)
-	f, err := os.Open(filepath.Join("/proc", fmt.Sprint(pid), "status"))
+	threads, err := filepath.Glob(filepath.Join("/proc", fmt.Sprint(pid), "task", "*", "status"))
 	ts.Check(err)
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
-		name, value, _ := strings.Cut(s.Text(), ":")
-		if name == args[1] {
-			if got := strings.Join(strings.Fields(value), " "); got != args[2] {
-				ts.Fatalf("%s: %s, want %s", name, got, args[2])
-			}
-			return
+	seen := 0
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) { // it has ended
+			continue
 		}
+		ts.Check(err)
+		_, after, found := strings.Cut(string(text), "\n"+args[1]+":")
+		if !found {
+			ts.Fatalf("no line %s", args[1])
+		}
+		value, _, _ := strings.Cut(after, "\n")
+		if got := strings.Join(strings.Fields(value), " "); got != args[2] {
+			ts.Fatalf("%s: %s: %s, want %s", thread, args[1], got, args[2])
+		}
+		seen++
 	}
-	ts.Fatalf("no line %s", args[1])
+	if seen < 2 {
+		ts.Fatalf("%d threads seen of %d", seen, len(threads))
+	}
 }
 
 // signal SOCKET NAME sends the daemon that serves there a signal.

@@ -8,8 +8,8 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
-// dropRights becomes the account, if any, and keeps no capability but that of binding low ports, for good. libcap does it
-// on every thread. It also keeps our keys out of core dumps and away from debuggers.
+// dropRights becomes the account, if any, and keeps no capability, for good: all sockets are open. libcap does it on every
+// thread. It also keeps our keys out of core dumps and away from debuggers.
 func dropRights(to *account) error {
 	if err := lowerBound(); err != nil { // needs a capability that the account does not have
 		return fmt.Errorf("bounding set: %w", err)
@@ -25,8 +25,6 @@ func dropRights(to *account) error {
 	return errors.Join(dropCapabilities(), hideMemory())
 }
 
-const keptCapability = cap.NET_BIND_SERVICE
-
 // lowerBound lets no program that runs later gain more. Who may not do that has nothing to hand down, given
 // no_new_privs.
 func lowerBound() error {
@@ -34,7 +32,7 @@ func lowerBound() error {
 		return err
 	}
 	for c := range cap.MaxBits() {
-		if in, err := cap.GetBound(c); err != nil || !in || c == keptCapability {
+		if in, err := cap.GetBound(c); err != nil || !in {
 			continue
 		}
 		if err := cap.DropBound(c); err != nil {
@@ -45,25 +43,18 @@ func lowerBound() error {
 }
 
 func dropCapabilities() error {
-	kept, err := cap.GetProc().GetFlag(cap.Permitted, keptCapability)
-	if err != nil {
-		return err
-	}
 	if err := cap.ResetAmbient(); err != nil {
 		return fmt.Errorf("ambient set: %w", err)
 	}
-	next := cap.NewSet()
-	err = errors.Join(next.SetFlag(cap.Permitted, kept, keptCapability), next.SetFlag(cap.Effective, kept, keptCapability))
-	if err != nil {
-		return err
-	}
-	if err := next.SetProc(); err != nil {
+	if err := cap.NewSet().SetProc(); err != nil {
 		return fmt.Errorf("capabilities: %w", err)
 	}
-	_, err = cap.Prctlw(unix.PR_SET_NO_NEW_PRIVS, 1)
+	_, err := cap.Prctlw(unix.PR_SET_NO_NEW_PRIVS, 1)
 	return err
 }
 
+// hideMemory keeps keys out of core dumps and away from debuggers. Becoming another user takes that back, so that it is done
+// again then.
 func hideMemory() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("core dumps: %w", err)

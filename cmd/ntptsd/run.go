@@ -11,7 +11,6 @@ import (
 
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/internal/daemon"
-	"github.com/ntptsd/ntptsd/internal/sockets"
 )
 
 // gcPercent spends memory, of which little is alive here, on CPU: with Go's 100 a key exchange and an NTS answer cost
@@ -19,10 +18,13 @@ import (
 const gcPercent = 400
 
 // runDaemon is the daemon's life, in the order in which a later step relies on an earlier one.
-func runDaemon(path string) error {
+func runDaemon(path string, takeOver bool) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // before anything else: its default is to kill
 	signal.Ignore(syscall.SIGPIPE)        // or the next line of the log kills us when its reader has gone
+	if err := hideMemory(); err != nil {  // before the first key
+		return err
+	}
 	cfg, err := load(path)
 	if err != nil {
 		return failure{err: err, code: exitConfiguration}
@@ -35,36 +37,64 @@ func runDaemon(path string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second one ends us at once
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	lock, err := lockState(cfg.StateDirectory, to)
+	own, err := acquire(ctx, cfg, to, takeOver)
 	if err != nil {
 		return failure{err, exitFailure, log}
 	}
-	defer lock.Close()
-	set, err := sockets.Open(cfg)
-	if err != nil {
-		return failure{err, exitFailure, log}
-	}
-	defer set.Close() // closes what the services have not closed
-	if err := giveControl(set, to); err != nil {
-		return failure{fmt.Errorf("management.socket: %w", err), exitFailure, log}
-	}
-	if err := dropRights(to); err != nil {
-		return failure{fmt.Errorf("drop rights: %w", err), exitFailure, log}
-	}
-	again := func() (*config.Config, error) { return loadFor(path, set) }
-	d, err := wire(cfg, set, again, level, log)
-	if err != nil {
-		return failure{err, exitFailure, log}
-	}
-	d.Add("reload", &reload{hangup: hangup, take: func() error { return d.ReloadFrom(again) }, log: log.With("section", "daemon")})
-	if err := d.Run(ctx); err != nil {
+	defer own.Close()
+	if err := serve(ctx, end, &process{path, cfg, to, hangup, log, level}, own); err != nil {
+		own.refuse(err)
 		return failure{err, exitFailure, log}
 	}
 	return nil
+}
+
+// process is what is settled before anything is opened.
+type process struct {
+	path   string // of the configuration
+	cfg    *config.Config
+	to     *account
+	hangup <-chan os.Signal
+	log    *slog.Logger
+	level  *slog.LevelVar
+}
+
+// serve drops rights, reads keys and certificates as who it is then, and runs until ctx is done, which end does, too.
+func serve(ctx context.Context, end func(), p *process, own *estate) error {
+	set, log := own.set, p.log
+	if err := giveControl(set, p.to); err != nil {
+		return fmt.Errorf("management.socket: %w", err)
+	}
+	if err := dropRights(p.to); err != nil {
+		return fmt.Errorf("drop rights: %w", err)
+	}
+	if _, err := looseKeys(p.cfg); err != nil {
+		return err
+	}
+	if err := own.stillTheirs(); err != nil { // from here on nobody else writes what we read
+		return err
+	}
+	again := func() (*config.Config, error) { return loadFor(p.path, set) }
+	box := newConfinement(p.path, log)
+	d, err := wire(p.cfg, set, again, p.level, box, own.from != nil, log)
+	if err != nil {
+		return err
+	}
+	if err := box.enter(p.cfg); err != nil {
+		return err
+	}
+	d.Add("reload", &reload{hangup: p.hangup, take: func() error { return d.ReloadFrom(again) }, log: log.With("section", "daemon")})
+	own.offer(d, end, log)
+	if err := own.proveBefore(ctx, d, log); err != nil {
+		return err
+	}
+	return d.Run(ctx)
 }
 
 // reload is the Service that answers SIGHUP. It is added last and so stops first: nothing changes while we drain.

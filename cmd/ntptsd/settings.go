@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+	"sync/atomic"
 
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/internal/sockets"
@@ -16,10 +18,12 @@ type settings struct {
 	set     *sockets.Set
 	level   *slog.LevelVar
 	log     *slog.Logger
+	running atomic.Pointer[config.Config] // of the last reload
 }
 
 func newSettings(started *config.Config, set *sockets.Set, level *slog.LevelVar, log *slog.Logger) *settings {
-	s := &settings{started, set, level, log.With("section", "daemon")}
+	s := &settings{started: started, set: set, level: level, log: log.With("section", "daemon")}
+	s.running.Store(started)
 	s.remark(started)
 	for _, w := range warnBeside(started) {
 		s.log.Warn(w)
@@ -52,11 +56,34 @@ func (s *settings) Prepare(cfg *config.Config) (commit func(), err error) {
 		}
 	}
 	_, err = s.set.Prepare(cfg) // its commit does nothing: sockets are opened by a restart only
-	if err := errors.Join(append(refusals, err)...); err != nil {
+	_, loose := looseKeys(cfg)
+	if err := errors.Join(append(refusals, err, loose)...); err != nil {
 		return nil, err
 	}
 	return func() {
+		s.running.Store(cfg)
 		s.level.Set(levelOf(cfg.Log))
 		s.remark(cfg)
 	}, nil
+}
+
+// Level implements management.Log: the level now, and what the configuration says.
+func (s *settings) Level() (now, configured string) {
+	return strings.ToLower(s.level.Level().String()), s.running.Load().Log.Level
+}
+
+// SetLevel lasts until the next reload, which goes back to the configuration.
+func (s *settings) SetLevel(level string) {
+	s.log.Info("an operator changes the level of the log", "level", level)
+	s.level.Set(levelOf(config.Log{Level: level}))
+	s.log.Info("the level of the log was changed, until a reload", "level", level) // one of the two is seen, unless it was and is above
+}
+
+// Persist is what a file beside the configuration must say for the level to be as it is now.
+func (s *settings) Persist() (toml string) {
+	now, configured := s.Level()
+	if now == configured {
+		return ""
+	}
+	return fmt.Sprintf("[log]\nlevel = %q\n", now)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -27,4 +28,18 @@ func version() string {
 		return "unknown"
 	}
 	return info.Main.Version
+}
+
+// built is when what was built was committed: it is never earlier than that. Zero: the go command did not say.
+func built() (t time.Time) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return t
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.time" {
+			t, _ = time.Parse(time.RFC3339, s.Value)
+		}
+	}
+	return t
 }

@@ -4,16 +4,20 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/ntptsd/ntptsd/internal/access"
 	"github.com/ntptsd/ntptsd/internal/certs"
+	"github.com/ntptsd/ntptsd/internal/certs/acme"
 	"github.com/ntptsd/ntptsd/internal/clockstate"
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/internal/daemon"
 	"github.com/ntptsd/ntptsd/internal/keyring"
+	"github.com/ntptsd/ntptsd/internal/ledger"
 	"github.com/ntptsd/ntptsd/internal/neighbour"
 	"github.com/ntptsd/ntptsd/internal/service/keyexchange"
 	"github.com/ntptsd/ntptsd/internal/service/timeserver"
@@ -24,64 +28,100 @@ import (
 const controlGroup = "ntptsd"
 
 // wire makes every part, hands each what it needs, and adds those that live. This is the one place that knows them all.
-// load reads the configuration again.
-func wire(cfg *config.Config, set *sockets.Set, load func() (*config.Config, error), level *slog.LevelVar, log *slog.Logger) (*daemon.Daemon, error) {
+// load reads the configuration again; box is entered by whoever runs what comes back. heir tells that we take over from another one.
+func wire(cfg *config.Config, set *sockets.Set, load func() (*config.Config, error), level *slog.LevelVar, box daemon.Service,
+	heir bool, log *slog.Logger) (*wired, error) {
 	tellTimeSockets(cfg, set.Time)
-	door := neighbour.NewDoor(cfg, log)
-	clock, err := clockstate.New(cfg, door, log)
-	if err != nil {
-		return nil, err
-	}
-	// Keys and certificates are both read before either is complained about.
-	rings, ringErr := keyring.OpenAll(cfg, clock, readersBehind(door), log)
-	files, filesErr := certs.OpenFiles(certs.Pairs(cfg), log, certs.ServicesPairs(cfg)...)
-	if err := errors.Join(ringErr, filesErr); err != nil {
-		return nil, err
-	}
-	timeServer, err := timeserver.New(cfg, set.Time, cookieKeys(rings), clock, log)
-	if err != nil {
-		return nil, err
-	}
-	keyExchange, err := keyexchange.New(cfg, set.KeyExchange, rings, files, log)
-	if err != nil {
-		return nil, err
-	}
-	doorkeeper, err := access.New(cfg)
-	if err != nil {
-		return nil, err
-	}
 	d := daemon.New(log)
-	registry := prometheus.NewRegistry()
-	s := &services{cfg: cfg, set: set, clock: clock, door: door, rings: rings, files: files, timeServer: timeServer, keyExchange: keyExchange,
-		doorkeeper: doorkeeper, reloads: d, reload: func() error { return d.ReloadFrom(load) }, registry: registry, log: log}
+	s := &services{cfg: cfg, set: set, settings: newSettings(cfg, set, level, log), reloads: d, load: load,
+		reload: func() error { return d.ReloadFrom(load) }, registry: prometheus.NewRegistry(), log: log}
+	s.heir = &handover{services: s, path: filepath.Join(cfg.StateDirectory, handoverFile), heir: heir}
+	if err := s.openServing(); err != nil {
+		return nil, err
+	}
+	if err := s.openManaging(); err != nil {
+		return nil, err
+	}
 	monitor, port, control, err := s.wire()
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range []struct {
+	for _, each := range []struct {
 		name    string
 		service daemon.Service
 	}{ // whoever uses another one comes after it, and stops before it
-		{"settings", newSettings(cfg, set, level, log)},
-		{"neighbour", door},
-		{"clock", clock},
-		{"keyring", rings},
-		{"certs", files},
-		{"timeserver", timeServer},
-		{"keyexchange", keyExchange},
-		{"access", doorkeeper},
+		{"sandbox", box}, // first: what it refuses, others find unreadable
+		{"settings", s.settings},
+		{"hand-over", s.heir},
+		{"neighbour", s.door},
+		{"clock", s.clock},
+		{"last good time", s.good},
+		{"keyring", s.rings},
+		{"challenges", s.challenges},
+		{"certs", s.files},
+		{"timeserver", s.timeServer},
+		{"keyexchange", s.keyExchange},
+		{"access", s.doorkeeper},
+		{"audit", s.audit},
+		{"ledger", s.ledger},
 		{"monitoring", monitor},
 		{"services port", port},
 		{"management", control},
 	} {
-		d.Add(s.name, s.service)
-		if c, ok := s.service.(prometheus.Collector); ok {
-			registry.MustRegister(c)
+		d.Add(each.name, each.service)
+		if c, ok := each.service.(prometheus.Collector); ok {
+			s.registry.MustRegister(c)
 		}
 	}
-	registry.MustRegister(d, buildInfo(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.registry.MustRegister(d, buildInfo(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	logListening(set, log)
-	return d, nil
+	return &wired{d, control, s.keyExchange, monitor, s.clock}, nil
+}
+
+// openServing opens what serves clients: the clock, keys and certificates, time and key exchange.
+func (s *services) openServing() (err error) {
+	s.door = neighbour.NewDoor(s.cfg, s.log)
+	if s.clock, err = clockstate.New(s.cfg, s.door, s.log); err != nil {
+		return err
+	}
+	s.good = clockstate.OpenLastGood(s.cfg.StateDirectory, built(), s.clock, s.log)
+	// Keys and certificates are both read before either is complained about.
+	var ringErr, filesErr error
+	s.rings, ringErr = keyring.OpenAll(s.cfg, s.clock, readersBehind(s.door), s.log)
+	s.challenges = acme.NewChallenges(s.set.Challenges.HTTP, s.set.Challenges.ALPN)
+	s.files, filesErr = certs.Open(s.cfg, certs.Resources{Clock: s.clock, ACME: acmeIssuer(s.cfg, s.challenges, s.log)}, s.log)
+	if err := errors.Join(ringErr, filesErr); err != nil {
+		return err
+	}
+	if s.timeServer, err = timeserver.New(s.cfg, s.set.Time, cookieKeys(s.rings), s.clock, s.log); err != nil {
+		return err
+	}
+	s.keyExchange, err = keyexchange.New(s.cfg, s.set.KeyExchange, s.rings, s.files, s.log)
+	return err
+}
+
+// openManaging opens what says who may change what, and remembers what was changed.
+func (s *services) openManaging() (err error) {
+	if s.doorkeeper, err = access.Open(s.cfg); err != nil {
+		return err
+	}
+	s.doorkeeper.UseClock(s.good)
+	s.timeServer.UseBans(s.doorkeeper.Bans())
+	s.keyExchange.UseBans(s.doorkeeper.Bans())
+	if s.audit, err = openAudit(s.cfg, s.log); err != nil {
+		return err
+	}
+	if s.ledger, err = ledger.New(s.cfg.StateDirectory, s.audit, s.audit.Recent(), s.log); err != nil {
+		return err
+	}
+	return s.heir.take()
+}
+
+// acmeIssuer makes what gets certificates by ACME. The state directory is changed by a restart only.
+func acmeIssuer(cfg *config.Config, challenges *acme.Challenges, log *slog.Logger) func(*config.ACMECerts) (certs.Issuer, error) {
+	return func(c *config.ACMECerts) (certs.Issuer, error) {
+		return acme.New(c, cfg.StateDirectory, version(), challenges, log)
+	}
 }
 
 // loadFor loads a configuration for sockets that are open already.
@@ -124,6 +164,9 @@ func logListening(set *sockets.Set, log *slog.Logger) {
 	}
 	for _, l := range set.Monitoring {
 		log.Info(message, "section", "monitoring", "address", l.Addr().String())
+	}
+	for _, l := range slices.Concat(set.Challenges.HTTP, set.Challenges.ALPN) {
+		log.Info(message, "section", "certs", "address", l.Addr().String())
 	}
 	for _, l := range set.MonitoringPlain {
 		log.Info(message, "section", "monitoring", "address", l.Addr().String(), "tls", "none")

@@ -18,7 +18,9 @@ import (
 	"github.com/ntptsd/ntptsd/internal/access"
 	"github.com/ntptsd/ntptsd/internal/api"
 	"github.com/ntptsd/ntptsd/internal/api/view"
+	"github.com/ntptsd/ntptsd/internal/audit"
 	"github.com/ntptsd/ntptsd/internal/certs"
+	"github.com/ntptsd/ntptsd/internal/certs/acme"
 	"github.com/ntptsd/ntptsd/internal/clockstate"
 	"github.com/ntptsd/ntptsd/internal/config"
 	"github.com/ntptsd/ntptsd/internal/frontdoor"
@@ -26,6 +28,7 @@ import (
 	"github.com/ntptsd/ntptsd/internal/frontdoor/console"
 	"github.com/ntptsd/ntptsd/internal/journal"
 	"github.com/ntptsd/ntptsd/internal/keyring"
+	"github.com/ntptsd/ntptsd/internal/ledger"
 	"github.com/ntptsd/ntptsd/internal/neighbour"
 	"github.com/ntptsd/ntptsd/internal/service/keyexchange"
 	"github.com/ntptsd/ntptsd/internal/service/management"
@@ -53,14 +56,21 @@ const (
 type services struct {
 	cfg         *config.Config
 	set         *sockets.Set
+	settings    *settings
 	clock       *clockstate.Clock
+	good        *clockstate.LastGood
 	door        *neighbour.Door
 	rings       *keyring.Rings
+	challenges  *acme.Challenges
 	files       *certs.Files
 	timeServer  *timeserver.Server
 	keyExchange *keyexchange.Server
 	doorkeeper  *access.Access
+	ledger      *ledger.Ledger
+	audit       *audit.Log
+	heir        *handover
 	reloads     monitoring.Reloads
+	load        func() (*config.Config, error)
 	reload      func() error
 	registry    *prometheus.Registry
 	log         *slog.Logger
@@ -72,10 +82,11 @@ func (s *services) wire() (*monitoring.Service, *frontdoor.Port, *frontdoor.Serv
 	var port *frontdoor.Port // made last, since it serves the table
 	monitor := monitoring.New(s.cfg, monitoring.Parts{
 		Version: version(), Clock: s.clock, Neighbour: s.door, NTPQ: ntpq.New(s.door), Chronyc: chronyc.New(s.door), Rings: s.rings,
-		KeyExchange: s.keyExchange, TimeServer: s.timeServer, Certificates: s.files, Reloads: s.reloads,
+		KeyExchange: s.keyExchange, TimeServer: s.timeServer, Certificates: s.files, Reloads: s.reloads, Audit: s.audit.Problem,
 		Networks: func(limit int) api.Networks {
 			return visitors.Top(limit, s.timeServer.Visitors(), s.keyExchange.Visitors())
 		},
+		Draining: s.keyExchange.Draining,
 		Limits: []monitoring.Limit{
 			{Name: "key exchange", Count: s.keyExchange.Refused},
 			{Name: "time server", Count: s.timeServer.RateLimited},
@@ -84,15 +95,28 @@ func (s *services) wire() (*monitoring.Service, *frontdoor.Port, *frontdoor.Serv
 	}, events, s.log)
 	table, err := api.NewTable(api.Commands(), slices.Concat(
 		monitor.Bindings(),
-		management.New(s.rings, s.keyExchange, s.doorkeeper, s.reload, s.pages).Bindings(),
+		management.New(s.changes(events)).Bindings(),
 	)...)
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	s.ledger.Serve(table)
 	port = frontdoor.NewPort(s.port(table, monitor, events))
-	control := frontdoor.NewControl(s.set.Control, frontdoor.Site{Metrics: s.registry, Table: table, Health: monitor, Stream: events},
+	control := frontdoor.NewControl(s.set.Control, frontdoor.Site{Metrics: s.registry, Table: table, Changes: s.ledger, Health: monitor, Stream: events},
 		access.NewSocketPeers(controlGroup).Role, s.log)
 	return monitor, port, control, nil
+}
+
+// changes are what commands change.
+func (s *services) changes(events *journal.Journal) management.Parts {
+	return management.Parts{
+		Rings: s.rings, Targets: s.keyExchange, Logins: s.doorkeeper, Reload: s.reload, Pages: s.pages, Ledger: s.ledger, Audit: s.audit,
+		Check: func() error {
+			_, err := s.load()
+			return err
+		},
+		Own: s.own(events), Neighbour: s.door, Stores: s.stores(),
+	}
 }
 
 // servicesCertificates are those of the services port.
@@ -103,13 +127,13 @@ func (c servicesCertificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.C
 }
 
 func (s *services) port(table *api.Table, monitor *monitoring.Service, events *journal.Journal) frontdoor.Options {
-	line := &console.Console{Commands: frontdoor.NewDesk(table, s.log), Words: monitor, Logins: s.doorkeeper, Stream: events, View: viewText}
+	line := &console.Console{Commands: frontdoor.NewDesk(table, s.ledger, s.log), Words: monitor, Logins: s.doorkeeper, Stream: events, View: viewText}
 	o := frontdoor.Options{
 		TLS: s.set.Monitoring, Plain: s.set.MonitoringPlain, Names: s.files.ServicesNames, Doorkeeper: s.doorkeeper,
 		Certificates: servicesCertificates{s.files}, Admits: s.doorkeeper.Admits,
 		Allow:     access.NewLimiter(handshakeEvery, handshakeBurst, handshakeEntries).Allow,
 		Strangers: access.NewLimiter(strangerEvery, strangerBurst, handshakeEntries).Allow,
-		Table:     table, Metrics: s.registry, Health: monitor, Stream: events, Web: web.Handler(), Log: s.log,
+		Table:     table, Changes: s.ledger, Metrics: s.registry, Health: monitor, Stream: events, Web: web.Handler(), Log: s.log,
 		Line: line,
 	}
 	login := carriage.Options{Log: s.log, Still: s.doorkeeper.Still, Login: func(_ context.Context, conn net.Conn, token string) (api.Caller, error) {
