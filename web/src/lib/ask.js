@@ -2,10 +2,11 @@
 
 /** Refused is an answer that is not what was asked for. */
 export class Refused extends Error {
-  constructor(status, detail, retryAfter) {
+  constructor(status, detail, retryAfter, code = '') {
     super(detail);
     this.status = status;
     this.retryAfter = retryAfter; // seconds, or null
+    this.code = code; // what the daemon calls it; empty: it is not the daemon that answered
   }
 }
 
@@ -15,12 +16,13 @@ const patience = 15_000; // milliseconds for an answer to begin; a stream may th
  * ask fetches a path, with a token if there is one, and returns the response. An answer that is none is a Refused; no answer is
  * whatever fetch says. The connection's certificate counts where no token is shown, so credentials are not omitted.
  */
-export async function ask(path, { token, method = 'GET', headers = {}, signal } = {}) {
+export async function ask(path, { token, method = 'GET', headers = {}, body, signal } = {}) {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(new Error('no answer')), patience);
   try {
     const response = await fetch(path, {
       method,
+      body,
       headers: token ? { ...headers, Authorization: `Bearer ${token}` } : headers,
       cache: 'no-store',
       credentials: 'same-origin',
@@ -30,7 +32,8 @@ export async function ask(path, { token, method = 'GET', headers = {}, signal } 
     });
     if (response.ok) return response;
     const wait = Number(response.headers.get('Retry-After') ?? NaN);
-    throw new Refused(response.status, await detail(response), Number.isFinite(wait) && wait >= 0 ? wait : null);
+    const { detail, code } = await problem(response);
+    throw new Refused(response.status, detail, Number.isFinite(wait) && wait >= 0 ? wait : null, code);
   } finally {
     clearTimeout(timer);
   }
@@ -41,13 +44,14 @@ export async function askJSON(path, options) {
   return (await ask(path, options)).json();
 }
 
-/** detail is what the daemon says about a failure (RFC 9457), as text and not too long. */
-async function detail(response) {
+/** problem is what the daemon says about a failure (RFC 9457), as text and not too long. */
+async function problem(response) {
+  let body;
   try {
-    const problem = await response.json();
-    if (typeof problem?.detail === 'string') return problem.detail.slice(0, 500);
+    body = await response.json();
   } catch {
     // a proxy in between, perhaps
   }
-  return `${response.status} ${response.statusText}`.trim();
+  const detail = typeof body?.detail === 'string' ? body.detail.slice(0, 500) : `${response.status} ${response.statusText}`.trim();
+  return { detail, code: typeof body?.code === 'string' ? body.code.slice(0, 50) : '' };
 }

@@ -2,6 +2,7 @@
 
 import { ask, askJSON, Refused } from './ask.js';
 import { backOff } from './backoff.js';
+import { Desk } from './desk.svelte.js';
 import { History, daySeconds } from './history.js';
 import { event, events, mergeEvents, networks, sample } from './model.js';
 import { Rates } from './rates.js';
@@ -11,6 +12,7 @@ import { Parser } from './sse.js';
 const newsWithin = 12_000; // milliseconds; a sample comes every 2 s
 const silence = 40_000; // milliseconds; the daemon says something every 15 s at least
 const networksEvery = 15_000;
+const changesEvery = 5_000;
 const historyEvery = 60_000;
 
 class Live {
@@ -31,6 +33,8 @@ class Live {
   historyVersion = $state(0); // grows with history and rates, which are not copied for each sample
   history = new History();
   outcomes = new Rates();
+
+  desk = new Desk(() => this.me, (path, options) => this.#speak(path, options));
 
   /** current tells whether what is shown is how things are; now is the browser's. */
   current(now) {
@@ -107,6 +111,7 @@ class Live {
   #begin(token, me) {
     this.#stop?.abort();
     this.#stop = new AbortController();
+    if (token !== this.#token) this.desk.clear(); // of somebody else
     this.#token = token;
     kept.set(token);
     this.byToken = token !== '';
@@ -124,6 +129,7 @@ class Live {
     kept.set('');
     Object.assign(this, { me: null, byToken: false, phase: 'login', problem: why, link: 'connecting', sample: null, heardAt: 0, events: [],
       networks: null, networksProblem: '', history: new History(), outcomes: new Rates() });
+    this.desk.clear();
   }
 
   logout() {
@@ -151,6 +157,14 @@ class Live {
       const timer = setTimeout(wake, delay);
       this.#wake = wake;
     });
+  }
+
+  /** #speak is how the desk asks. An answer to who has left since is none. */
+  async #speak(path, options = {}) {
+    const signal = this.#stop?.signal;
+    const answer = await askJSON(path, { token: this.#token, signal, ...options });
+    signal?.throwIfAborted();
+    return answer;
   }
 
   /** #follow keeps a stream open until the log-in ends. */
@@ -248,7 +262,11 @@ class Live {
       this.events = mergeEvents(this.events, events(x));
     });
     visitors();
-    const timers = [setInterval(visitors, networksEvery), setInterval(() => history(6 * this.history.step), historyEvery)];
+    get('/v1/', (x) => {
+      this.desk.open(x);
+    });
+    const timers = [setInterval(visitors, networksEvery), setInterval(() => history(6 * this.history.step), historyEvery),
+      setInterval(() => document.hidden || this.desk.look(), changesEvery)];
     signal.addEventListener('abort', () => timers.forEach(clearInterval));
   }
 }

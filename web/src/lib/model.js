@@ -6,13 +6,13 @@ import { number } from './format.js';
 const maxList = 256; // rows of one table
 const maxText = 2000; // characters of one text
 
-const text = (x) => (typeof x === 'string' ? x.slice(0, maxText) : '');
-const flag = (x) => x === true;
-const count = (x) => number(x) ?? 0;
-const object = (x) => (x !== null && typeof x === 'object' && !Array.isArray(x) ? x : {});
+export const text = (x) => (typeof x === 'string' ? x.slice(0, maxText) : '');
+export const flag = (x) => x === true;
+export const count = (x) => number(x) ?? 0;
+export const object = (x) => (x !== null && typeof x === 'object' && !Array.isArray(x) ? x : {});
 
 /** list is a bounded array of what each object in x becomes. */
-function list(x, each) {
+export function list(x, each) {
   return Array.isArray(x) ? x.slice(0, maxList).map(each) : [];
 }
 
