@@ -26,9 +26,9 @@ const (
 
 // host is an ntptsd that can be looked at.
 type host interface {
-	URL() string           // of the dashboard, without token
-	Link() (string, error) // a one-time token
-	Bearer() string        // a token that outlives a restart
+	URL() string                      // of the dashboard, without token
+	Link(role string) (string, error) // a one-time token
+	Bearer() string                   // a monitor's token that outlives a restart
 	Stop() error
 	Start() error
 }
@@ -79,7 +79,7 @@ func install(t *testing.T, npm string) string {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"package.json", "package-lock.json", "drive.mjs"} {
+	for _, name := range []string{"package.json", "package-lock.json", "drive.mjs", "actions.mjs"} {
 		b, err := os.ReadFile(name)
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, name), b, 0o644)
@@ -140,7 +140,7 @@ func drive(t *testing.T, name string, h host, p papers, sections ...string) {
 func serve(t *testing.T, h host, in io.Writer, out io.Reader) {
 	t.Helper()
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		var wish struct{ Ask, Say string }
+		var wish struct{ Ask, Say, Role string }
 		if err := json.Unmarshal(lines.Bytes(), &wish); err != nil {
 			t.Log(lines.Text())
 			continue
@@ -152,7 +152,7 @@ func serve(t *testing.T, h host, in io.Writer, out io.Reader) {
 		var err error
 		switch wish.Ask {
 		case "link":
-			answer.Token, err = h.Link()
+			answer.Token, err = h.Link(wish.Role)
 		case "stop":
 			err = h.Stop()
 		case "start":

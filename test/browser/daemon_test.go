@@ -155,16 +155,19 @@ func (d *daemon) Stop() error {
 }
 
 // Link is what "ntptsctl login" gets.
-func (d *daemon) Link() (string, error) {
-	b, err := d.control(http.MethodPost, api.Login.Declaration().Path(), `{"role": "operator"}`)
+func (d *daemon) Link(role string) (string, error) {
+	b, err := d.control(http.MethodPost, api.Login.Declaration().Path(), fmt.Sprintf(`{"role": %q}`, role))
 	if err != nil {
 		return "", err
 	}
-	var link api.Link
-	if err := json.Unmarshal(b, &link); err != nil {
+	var o api.Outcome[api.Link]
+	if err := json.Unmarshal(b, &o); err != nil {
 		return "", err
 	}
-	return link.Token, nil
+	if o.Result == nil {
+		return "", fmt.Errorf("login answered without a link: %s", b)
+	}
+	return o.Result.Token, nil
 }
 
 // control asks on the control socket.

@@ -5,12 +5,13 @@ import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
+import { actions } from './actions.mjs';
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const hear = async () => JSON.parse((await lines.next()).value);
 const say = (text) => console.log(JSON.stringify({ say: text }));
-async function ask(what) {
-  console.log(JSON.stringify({ ask: what }));
+async function ask(what, more = {}) {
+  console.log(JSON.stringify({ ask: what, ...more }));
   const answer = await hear();
   if (answer.error) throw new Error(`${what}: ${answer.error}`);
   return answer;
@@ -69,8 +70,8 @@ async function formShown(problem) {
 }
 
 /** follow opens a link as a person pastes it: into the same tab. */
-async function follow() {
-  const { token } = await ask('link');
+async function follow(role = 'operator') {
+  const { token } = await ask('link', { role });
   await current.goto(`${plan.url}#token=${token}`);
   await state('live');
   return token;
@@ -290,6 +291,7 @@ async function walk(steps, name, more) {
 
 try {
   await walk(steps, 'stranger');
+  await walk(actions({ page: () => current, plan, shot, follow, fits, updates, focused, sizes: { phone, wall, desktop } }), 'somebody');
   if (plan.certificate) {
     await walk(withCertificate, 'operator', { clientCertificates: [{ origin, certPath: plan.certificate, keyPath: plan.key }] });
   }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -32,8 +33,10 @@ type fake struct {
 	mu       sync.Mutex
 	server   *http.Server       // guarded by mu, as below
 	ending   context.CancelFunc // of the streams
-	links    map[string]bool
-	sessions map[string]bool
+	links    map[string]api.Role
+	sessions map[string]api.Role
+
+	desk *desk
 }
 
 // policy is what frontdoor sends, and more: nothing that is not named is allowed.
@@ -88,18 +91,22 @@ func newFake(t *testing.T) (*fake, papers) {
 		t.Fatal(err)
 	}
 	defer free.Close()
-	return &fake{addr: free.Addr().String(), bearer: "ntptsd_" + rand.Text(), links: map[string]bool{},
+	return &fake{addr: free.Addr().String(), bearer: "ntptsd_" + rand.Text(), links: map[string]api.Role{}, desk: newDesk(t),
 		tls: &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequestClientCert, NextProtos: []string{"h2", "http/1.1"}}}, p
 }
 
 func (f *fake) URL() string    { return "https://" + f.addr + "/" }
 func (f *fake) Bearer() string { return f.bearer }
 
-func (f *fake) Link() (string, error) {
+func (f *fake) Link(role string) (string, error) {
+	r, ok := api.ParseRole(role)
+	if !ok {
+		return "", fmt.Errorf("%q is no role", role)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	token := "ntptsd1_" + rand.Text()
-	f.links[token] = true
+	f.links[token] = r
 	return token, nil
 }
 
@@ -111,7 +118,7 @@ func (f *fake) Start() error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.sessions = map[string]bool{}
+	f.sessions = map[string]api.Role{}
 	ctx, cancel := context.WithCancel(context.Background())
 	f.ending = cancel
 	f.server = &http.Server{Handler: f.routes(ctx), TLSConfig: f.tls.Clone(), ReadHeaderTimeout: time.Minute}
@@ -131,14 +138,19 @@ func (f *fake) routes(ending context.Context) http.Handler {
 	mux.Handle("GET /", web.Handler())
 	mux.HandleFunc("POST /v1/session", f.session)
 	for path, answer := range map[string]func() any{
-		"whoami":   func() any { return api.Identity{Name: "operator <i>one</i>", Role: "operator"} },
 		"history":  func() any { return historyUntil(time.Now()) },
 		"events":   func() any { return api.Events{Events: someEvents(time.Now())} },
 		"networks": func() any { return someNetworks(time.Now()) },
 	} {
-		mux.HandleFunc("GET /v1/"+path, f.known(func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, http.StatusOK, answer()) }))
+		mux.HandleFunc("GET /v1/"+path, f.known(func(w http.ResponseWriter, _ *http.Request, _ api.Caller) { answerJSON(w, http.StatusOK, answer()) }))
 	}
-	mux.HandleFunc("GET /v1/stream", f.known(func(w http.ResponseWriter, r *http.Request) { stream(ending, w, r) }))
+	mux.HandleFunc("GET /v1/whoami", f.known(func(w http.ResponseWriter, _ *http.Request, who api.Caller) {
+		answerJSON(w, http.StatusOK, api.Identity{Name: who.Name, Role: who.Role.String()})
+	}))
+	mux.HandleFunc("GET /v1/{$}", f.known(func(w http.ResponseWriter, r *http.Request, _ api.Caller) { f.desk.list(w, r) }))
+	mux.HandleFunc("GET /v1/", f.known(f.desk.serve))
+	mux.HandleFunc("POST /v1/actions/", f.known(f.desk.serve))
+	mux.HandleFunc("GET /v1/stream", f.known(func(w http.ResponseWriter, r *http.Request, _ api.Caller) { f.stream(ending, w, r) }))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", policy)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -159,32 +171,42 @@ func token(r *http.Request) string {
 func (f *fake) session(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.links[token(r)] {
-		answerJSON(w, http.StatusUnauthorized, api.Problem{Status: 401, Detail: "it does not count", Code: api.Unknown})
+	role, ok := f.links[token(r)]
+	if !ok {
+		answerProblem(w, http.StatusUnauthorized, api.Unknown, "it does not count")
 		return
 	}
 	delete(f.links, token(r))
 	s := "ntptsds_" + rand.Text()
-	f.sessions[s] = true
-	answerJSON(w, http.StatusOK, api.Session{Token: s, Name: "link", Role: "operator", Until: time.Now().Add(time.Hour)})
+	f.sessions[s] = role
+	answerJSON(w, http.StatusOK, api.Session{Token: s, Name: "link", Role: role.String(), Until: time.Now().Add(time.Hour)})
 }
 
-func (f *fake) known(next http.HandlerFunc) http.HandlerFunc {
+// names are whose each role is.
+var names = map[api.Role]string{api.Monitor: "screen", api.Operator: "operator <i>one</i>", api.Admin: "alice"} // never assigned again
+
+func (f *fake) known(next func(http.ResponseWriter, *http.Request, api.Caller)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		shown := token(r)
 		f.mu.Lock()
-		ok := shown == f.bearer || f.sessions[shown] || shown == "" && len(r.TLS.PeerCertificates) > 0
+		role := f.sessions[shown]
 		f.mu.Unlock()
-		if !ok {
-			answerJSON(w, http.StatusUnauthorized, api.Problem{Status: 401, Detail: "it does not count", Code: api.Unknown})
+		switch {
+		case shown == f.bearer:
+			role = api.Monitor
+		case shown == "" && len(r.TLS.PeerCertificates) > 0:
+			role = api.Operator
+		}
+		if role == api.Anonymous {
+			answerProblem(w, http.StatusUnauthorized, api.Unknown, "it does not count")
 			return
 		}
-		next(w, r)
+		next(w, r, api.Caller{Name: names[role], Role: role, From: netip.MustParseAddr("192.0.2.45")})
 	}
 }
 
 // stream has rubbish between its events: the page must go on.
-func stream(ending context.Context, w http.ResponseWriter, r *http.Request) {
+func (f *fake) stream(ending context.Context, w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	control := http.NewResponseController(w)
 	ticker := time.NewTicker(time.Second / 2)
@@ -197,7 +219,7 @@ func stream(ending context.Context, w http.ResponseWriter, r *http.Request) {
 	}
 	for n := 0; ; n++ {
 		id++
-		b, err := json.Marshal(someSample(time.Now(), n))
+		b, err := json.Marshal(f.sample(n))
 		if err != nil {
 			panic(err)
 		}
@@ -217,4 +239,10 @@ func stream(ending context.Context, w http.ResponseWriter, r *http.Request) {
 		case <-ticker.C:
 		}
 	}
+}
+
+func (f *fake) sample(n int) api.Sample {
+	s := someSample(time.Now(), n)
+	s.Status.Targets = f.desk.Targets()
+	return s
 }

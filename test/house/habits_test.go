@@ -39,7 +39,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	}
 }
 
-var metricName = regexp.MustCompile(`^ntptsd_(daemon|keyexchange|timeserver|clock|keyring|certs|access|monitoring|management|neighbour|build)_[a-z0-9_]+$`)
+var metricName = regexp.MustCompile(`^ntptsd_(audit|daemon|keyexchange|timeserver|clock|keyring|certs|access|monitoring|management|neighbour|sandbox|build)_[a-z0-9_]+$`)
 
 // Every string that looks like one of our metrics is ntptsd_<section>_<what>_<unit>; counters end in _total.
 func TestMetricNames(t *testing.T) {

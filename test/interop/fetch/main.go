@@ -26,6 +26,11 @@ func main() {
 		}
 		fmt.Printf("peers: %s is in %s\n", r.Name, dir)
 	}
+	if _, err := peers.Pebble(ctx, dir); err != nil {
+		fail(err)
+	} else {
+		fmt.Printf("peers: pebble is in %s\n", dir)
+	}
 }
 
 func fail(err error) {
