@@ -2,11 +2,12 @@
 GO        ?= go
 STATIC    := CGO_ENABLED=0
 FUZZTIME  ?= 2s
+KILLS     ?= 5000
 LDFLAGS   := -s -w
 SOURCES   := bench cmd internal packaging protocol test web/*.go
 TOOL      := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help build run test check vet race fuzz interop browser peers bench bench-monitoring clean
+.PHONY: help build run test check vet race fuzz interop browser peers crash upgrade package package-test bench bench-monitoring clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -21,7 +22,8 @@ run: build ## a complete server with its own throw-away CA, and an authenticated
 test: ## everything that needs no root and no other daemon
 	$(GO) test ./...
 
-check: test vet race fuzz interop browser ## test, vet, staticcheck, race, short fuzz, real daemons, a real browser
+check: test vet race fuzz interop browser package-test ## test, vet, staticcheck, race, short fuzz, real daemons, a real browser, the package, 200 kills
+	$(MAKE) crash KILLS=200
 
 vet: ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l $(SOURCES))" || { echo "run gofmt -w on:"; gofmt -l $(SOURCES); exit 1; }
@@ -50,6 +52,12 @@ interop: build peers ## real chronyd, NTPsec, ntpd and ntpd-rs against ntptsd, i
 browser: build ## a real Chromium at the dashboard (needs chromium and npm); screenshots in .cache/browser
 	NTPTSD_BROWSER=1 $(GO) test ./test/browser -count=1 -timeout 10m
 
+crash: ## kill the real daemon KILLS times, and at every step of writing a file: nothing that it answered may be lost
+	NTPTSD_CRASH=$(KILLS) $(GO) test ./test/crash -count=1 -v -timeout 4h
+
+upgrade: ## 50 hand-overs and 50 restarts under load: no client may notice
+	NTPTSD_UPGRADE=1 $(GO) test ./test/upgrade -count=1 -v -timeout 10m
+
 bench: build ## CPU per operation beside the bare ceiling and chronyd, as ratios of one run
 	$(GO) run ./bench
 
@@ -64,5 +72,3 @@ package: ## dist/: Debian packages, static binaries, container image tree, bill 
 
 package-test: ## install, upgrade, remove and purge the package in a Debian of its own (needs root and mmdebstrap)
 	NTPTSD_PACKAGE=1 $(GO) test ./test/package -count=1 -timeout 10m
-
-.PHONY: package package-test
