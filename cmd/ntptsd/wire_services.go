@@ -119,6 +119,12 @@ func (s *services) changes(events *journal.Journal) management.Parts {
 	}
 }
 
+// refusedTunnel writes down who tried to change something through ntpq or chronyc.
+func (s *services) refusedTunnel(who api.Caller, what string) {
+	s.ledger.Refused(who, api.Declaration{Name: "tunnel " + what, Changes: true}, nil, api.How{},
+		api.Failf(api.Denied, "what changes something does not pass a tunnel: there is a command for it"))
+}
+
 // servicesCertificates are those of the services port.
 type servicesCertificates struct{ files *certs.Files }
 
@@ -136,7 +142,7 @@ func (s *services) port(table *api.Table, monitor *monitoring.Service, events *j
 		Table:     table, Changes: s.ledger, Metrics: s.registry, Health: monitor, Stream: events, Web: web.Handler(), Log: s.log,
 		Line: line,
 	}
-	login := carriage.Options{Log: s.log, Still: s.doorkeeper.Still, Login: func(_ context.Context, conn net.Conn, token string) (api.Caller, error) {
+	login := carriage.Options{Log: s.log, Still: s.doorkeeper.Still, Refused: s.refusedTunnel, Login: func(_ context.Context, conn net.Conn, token string) (api.Caller, error) {
 		return s.doorkeeper.Token(addressOf(conn), token)
 	}}
 	mode6, cmdmon := carriage.Mode6(s.door.DialMode6, login), carriage.Cmdmon(s.door.DialCmdmon, login)

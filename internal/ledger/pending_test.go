@@ -130,10 +130,10 @@ func TestAnUnconfirmedChangeOverARestart(t *testing.T) {
 				t.Fatal(err)
 			}
 			h = newHouse(t, folder, h)
-			defer h.running(t)()
 			if by := h.Pending()[0].ConfirmBy; !by.Equal(time.Now().Add(c.left)) {
 				t.Errorf("%s: until %v, it is %v", name, by, time.Now())
 			}
+			defer h.running(t)()
 			time.Sleep(c.left)
 			synctest.Wait()
 			if h.lit("hall") || len(h.Pending()) > 0 {

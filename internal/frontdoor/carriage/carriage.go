@@ -46,7 +46,10 @@ type Options struct {
 	Writes bool
 	// Still tells whether what the caller showed still counts; it is asked for each frame. nil: always.
 	Still func(who api.Caller) bool
-	Log   *slog.Logger
+	// Refused is told of those who are known and asked for what changes something, or what nobody may; what is in the words of
+	// the protocol. nil: nobody is.
+	Refused func(who api.Caller, what string)
+	Log     *slog.Logger
 }
 
 // Carriage serves the connections of one protocol. It is a prometheus.Collector. Safe for concurrent use.
@@ -73,6 +76,7 @@ type decision struct {
 	verdict verdict  // forwarded, refused or malformed
 	asked   question // of what is forwarded
 	refusal []byte   // the answer to what is refused
+	change  string   // what of that would change something, or may nobody: to be written down; empty: it only reads
 }
 
 // Mode6 carries ntpq's datagrams to ntpd.
@@ -129,6 +133,14 @@ func changing(role api.Role) rule { return rule{allowed: true, role: role, chang
 
 func (r rule) permits(role api.Role, writes bool) bool {
 	return r.allowed && role > api.Anonymous && role >= r.role && (writes || !r.changes)
+}
+
+// attempt is what somebody tried who is refused by this rule: empty for what only reads.
+func (r rule) attempt(what string) string {
+	if r.allowed && !r.changes {
+		return ""
+	}
+	return what
 }
 
 // maxFrame is what the buffers of a connection hold.

@@ -59,7 +59,7 @@ func (cmdmonWire) judge(frame []byte, role api.Role, writes bool) decision {
 	}
 	if !r.permits(role, writes) {
 		no := cmdmon.Reply{Command: q.Command, Type: typeNull, Status: cmdmon.Unauthorised, Sequence: q.Sequence}
-		return decision{verdict: refused, refusal: no.AppendTo(nil)}
+		return decision{verdict: refused, refusal: no.AppendTo(nil), change: r.attempt(q.Command.String())}
 	}
 	// chronyd never answers longer than it was asked: the padding is handed on as it came.
 	return decision{verdict: forwarded, asked: question{cmdmonKey(q.Command, q.Sequence), 1, len(frame)}}

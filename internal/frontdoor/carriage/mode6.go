@@ -38,7 +38,7 @@ func (mode6Wire) judge(frame []byte, role api.Role, writes bool) decision {
 	if !r.permits(role, writes) {
 		no := mode6.Fragment{Version: q.Version, Error: true, Op: q.Op, Sequence: q.Sequence,
 			Status: uint16(mode6.CodePermission) << 8, Association: q.Association}
-		return decision{verdict: refused, refusal: no.AppendTo(nil)}
+		return decision{verdict: refused, refusal: no.AppendTo(nil), change: r.attempt(q.Op.String())}
 	}
 	return decision{verdict: forwarded, asked: question{mode6Key(q.Op, q.Sequence, q.Association), mode6.MaxDatagrams, mode6.MaxDatagram}}
 }

@@ -74,6 +74,9 @@ func TestOpcodesByRole(t *testing.T) {
 					}
 					continue
 				}
+				if written := d.change != ""; written != (c.changes || c.role == nobody) {
+					t.Errorf("%s: written down as %q", name, d.change)
+				}
 				f, err := mode6.ParseFragment(d.refusal)
 				if d.verdict != refused || err != nil || !f.Error || f.More || f.Status != 1<<8 || f.Op != op || f.Sequence != 0x1234 ||
 					f.Association != 7 || f.Version != 3 || len(d.refusal) > len(c.frame) {
@@ -116,6 +119,9 @@ func TestCommandsByRole(t *testing.T) {
 					t.Errorf("%v by %v, writes %v: %+v", c, role, writes, d)
 				}
 				return
+			}
+			if written := d.change != ""; written != (g.changes || !ok) {
+				t.Errorf("%v by %v, writes %v: written down as %q", c, role, writes, d.change)
 			}
 			p, err := cmdmon.ParseReply(d.refusal)
 			if d.verdict != refused || err != nil || !errors.Is(p.Check(q), cmdmon.Unauthorised) || len(d.refusal) != 28 {

@@ -36,6 +36,9 @@ type trip struct {
 func (t *trip) admit(who api.Caller) {
 	t.stopClock()
 	t.who = who
+	if a, ok := t.conn.RemoteAddr().(*net.TCPAddr); ok {
+		t.who.From = a.AddrPort().Addr().Unmap()
+	}
 	if guest, ok := t.conn.(interface{ LoggedIn() }); ok && who.Role > api.Anonymous {
 		guest.LoggedIn()
 	}
@@ -150,6 +153,9 @@ func (t *trip) carry(ctx context.Context, frame []byte) error {
 	}
 	t.count(d.verdict)
 	if d.verdict == refused {
+		if d.change != "" && role != api.Anonymous && t.Refused != nil {
+			t.Refused(t.who, t.name()+" "+d.change)
+		}
 		if err := t.write(d.refusal); err != nil {
 			return err
 		}
