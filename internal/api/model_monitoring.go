@@ -81,6 +81,7 @@ const (
 	EventTarget      = "target"      // fit, or not any more
 	EventLimiter     = "limiter"     // a limit refuses clients, or not any more
 	EventReload      = "reload"      // done or refused
+	EventChange      = "change"      // made by a command, or undone
 	EventFit         = "fit"         // to serve time, or not any more
 )
 

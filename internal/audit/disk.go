@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/ntptsd/ntptsd/internal/durable"
 )
@@ -32,7 +34,7 @@ type File interface {
 	Truncate(size int64) error
 	// Size is how long it is. It fails when another file, or none, stands under the name now.
 	Size() (int64, error)
-	// Lock waits until no other process has it. Close unlocks, too.
+	// Lock waits until no other process has it, but not for long. Close unlocks, too.
 	Lock() error
 	Unlock() error
 	Close() error
@@ -100,25 +102,35 @@ func (real) Open(path string) (io.ReadCloser, error) {
 }
 
 func (real) OpenLog(path string) (File, error) {
+	step("open", path)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	return &realFile{f}, nil
+	return &realFile{File: f}, nil
 }
 
 func (real) Create(path string, mode fs.FileMode) (File, error) {
+	step("create", path)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, mode)
 	if err != nil {
 		return nil, err
 	}
-	return &realFile{f}, nil
+	return &realFile{File: f}, nil
 }
 
-func (real) Rename(from, to string) error { return os.Rename(from, to) }
-func (real) Remove(path string) error     { return os.Remove(path) }
+func (real) Rename(from, to string) error {
+	step("rename", from)
+	return os.Rename(from, to)
+}
+
+func (real) Remove(path string) error {
+	step("remove", path)
+	return os.Remove(path)
+}
 
 func (real) SyncFolder(path string) error {
+	step("sync-folder", path)
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -126,7 +138,33 @@ func (real) SyncFolder(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-type realFile struct{ *os.File }
+// step is durable.Step, under a name that does not depend on the number of a record.
+func step(what, path string) {
+	switch name := filepath.Base(path); {
+	case strings.HasPrefix(name, "torn-"):
+		path = "torn"
+	case len(filesIn([]string{name})) > 0:
+		path = "numbered.log"
+	}
+	durable.Step("audit-"+what, path)
+}
+
+type realFile struct {
+	*os.File
+	waits chan error // for the lock; nil: nobody does
+}
+
+func (f *realFile) Write(b []byte) (int, error) { return durable.Write(f.File, b) }
+
+func (f *realFile) Sync() error {
+	step("sync", f.Name())
+	return f.File.Sync()
+}
+
+func (f *realFile) Truncate(size int64) error {
+	step("truncate", f.Name())
+	return f.File.Truncate(size)
+}
 
 func (f *realFile) Size() (int64, error) {
 	open, err := f.Stat()
@@ -143,5 +181,41 @@ func (f *realFile) Size() (int64, error) {
 	return open.Size(), nil
 }
 
-func (f *realFile) Lock() error   { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX) }
+// lockWithin is longer than another ntptsd reads and writes. One that was stopped, or somebody's flock(1), must not keep all changes
+// waiting, and with them who wants to take over.
+const lockWithin = 5 * time.Second
+
+// errLocked tells that Lock waits still, for whoever calls it next: the kernel gives a lock to those who wait in turn, and not to
+// who asks now and then.
+var errLocked = errors.New("another process has locked the audit log, fuser tells which")
+
+func (f *realFile) Lock() error {
+	if f.waits == nil {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		waits := make(chan error, 1)
+		f.waits = waits
+		go func() { waits <- flock(int(f.Fd())) }()
+	}
+	late := time.NewTimer(lockWithin)
+	defer late.Stop()
+	select {
+	case err := <-f.waits:
+		f.waits = nil
+		return err
+	case <-late.C:
+		return fmt.Errorf("%s: %w", f.Name(), errLocked)
+	}
+}
+
+func flock(fd int) error {
+	for {
+		if err := syscall.Flock(fd, syscall.LOCK_EX); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
+
 func (f *realFile) Unlock() error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

@@ -369,6 +369,55 @@ func TestTwoProcesses(t *testing.T) {
 	verifyAll(t, l, []audit.Head{last})
 }
 
+// A successor that writes several files, and fails, leaves a log that the old one goes on with.
+func TestAnotherProcessWritesMuch(t *testing.T) {
+	state := t.TempDir()
+	dir := filepath.Join(state, "audit")
+	o := Options{State: state, Keep: 20, MaxSize: audit.MaxLine, Version: "1.0"}
+	var both [2]*Log
+	for i := range both {
+		var err error
+		if both[i], err = Open(dir, o, slog.New(slog.DiscardHandler)); err != nil || both[i].Problem() != "" {
+			t.Fatal(err, both[i].Problem())
+		}
+	}
+	promised := life(both[0], 0, 1)
+	promised = append(promised, life(both[1], 1, 40)...)
+	promised = append(promised, life(both[0], 41, 1)...)
+	if names, err := both[0].disk.Names(dir); err != nil || len(promised) != 42 || len(filesIn(names)) < 5 {
+		t.Fatalf("%d promised, %v, %v: %s", len(promised), names, err, both[0].Problem())
+	}
+	verifyAll(t, both[0], promised)
+}
+
+// Who holds the lock and does not go on keeps nobody waiting for ever; when he has ended, it goes on.
+func TestLockedForLong(t *testing.T) {
+	t.Parallel() // it waits
+	state := t.TempDir()
+	dir := filepath.Join(state, "audit")
+	o := Options{State: state, Keep: 1, MaxSize: audit.MaxLine, Version: "1.0"}
+	l, err := Open(dir, o, slog.New(slog.DiscardHandler))
+	if err != nil || l.Problem() != "" {
+		t.Fatal(err, l.Problem())
+	}
+	held, err := os.Open(filepath.Join(dir, lockName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := syscall.Flock(int(held.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Append(attempt(1)); !errors.Is(err, ErrUnwritable) || !strings.Contains(err.Error(), "another process has locked") {
+		t.Errorf("while it is locked: %v", err)
+	}
+	held.Close()
+	l.tried = time.Time{} // as if some seconds had passed
+	if _, err := l.Append(attempt(2)); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
 func TestRecords(t *testing.T) {
 	d := newLossy(1)
 	opened := func(d *lossy, keep int) *Log {

@@ -88,6 +88,9 @@ func (l *Log) enter() error {
 				return nil
 			}
 		}
+		if errors.Is(err, errLocked) {
+			return err
+		}
 		_ = l.gate.Close()
 		if l.gate = nil; err != nil {
 			return err

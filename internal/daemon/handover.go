@@ -20,11 +20,13 @@ type Handover interface {
 var ErrFrozen = errors.New("daemon: another ntptsd is taking over: try again when that is done")
 
 // Freeze lets every service that changes files cease to, the last one first: who uses another comes after it. A reload under way
-// is waited for, and later ones are refused. If one service cannot, nothing is frozen.
+// is waited for, and later ones are refused at once: whoever asks for one may be what a service waits for. If one service cannot,
+// nothing is frozen.
 func (d *Daemon) Freeze(ctx context.Context) error {
 	select {
 	case d.reloading <- struct{}{}:
-		defer func() { <-d.reloading }()
+		d.frozen.Store(true)
+		<-d.reloading
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -35,10 +37,10 @@ func (d *Daemon) Freeze(ctx context.Context) error {
 		}
 		if err := s.Freeze(ctx); err != nil {
 			d.thaw(i + 1)
+			d.frozen.Store(false)
 			return fmt.Errorf("%s: %w", d.services[i].name, err)
 		}
 	}
-	d.frozen.Store(true)
 	return nil
 }
 

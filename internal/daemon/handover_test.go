@@ -13,9 +13,13 @@ import (
 type frozen struct {
 	*fake
 	cannot error
+	waits  chan struct{} // until it is closed, there is something under way; nil: there is nothing
 }
 
 func (f *frozen) Freeze(context.Context) error {
+	if f.waits != nil {
+		<-f.waits
+	}
 	if f.cannot != nil {
 		return f.cannot
 	}
@@ -91,6 +95,27 @@ func TestFreezeWaitsForAReload(t *testing.T) {
 			t.Fatal(err)
 		}
 		expect(t, &d, "a prepares", "b prepares", "c prepares", "a commits", "b commits", "c commits", "c freezes", "a freezes")
+	})
+}
+
+// A command that reloads is a change that the ledger waits for: it must not wait for the ledger.
+func TestAReloadThatAServiceWaitsForIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d diary
+		daemon, all := frozenHouse(&d)
+		all[1].waits = make(chan struct{})
+		done := make(chan error)
+		go func() { done <- daemon.Freeze(t.Context()) }()
+		synctest.Wait()
+		err := daemon.Reload(&config.Config{})
+		close(all[1].waits)
+		if !errors.Is(err, ErrFrozen) {
+			t.Errorf("the reload: %v", err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		expect(t, &d, "c freezes", "a freezes")
 	})
 }
 

@@ -47,14 +47,17 @@ type stepper struct{ *os.File }
 
 func stepping(f *os.File) file { return stepper{f} }
 
-func (s stepper) Write(b []byte) (int, error) {
-	Step("write", s.Name())
-	n, err := s.File.Write(b[:len(b)/2])
+func (s stepper) Write(b []byte) (int, error) { return Write(s.File, b) }
+
+// Write is f.Write in two halves, with a step before each.
+func Write(f *os.File, b []byte) (int, error) {
+	Step("write", f.Name())
+	n, err := f.Write(b[:len(b)/2])
 	if err != nil {
 		return n, err
 	}
-	Step("write-half", s.Name())
-	rest, err := s.File.Write(b[len(b)/2:])
+	Step("write-half", f.Name())
+	rest, err := f.Write(b[len(b)/2:])
 	return n + rest, err
 }
 

@@ -33,6 +33,11 @@ func (a *Rings) Thaw() {
 func (r *Ring) freeze() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.unlisted {
+		if err := r.saveRevoked(r.set.Load().revoked); err != nil {
+			return fmt.Errorf("%s: the list of revoked keys cannot be saved, and a newer ntptsd would not know all: %w", section(r.name), err)
+		}
+	}
 	if r.dirty {
 		if err := r.record(r.set.Load()); err != nil {
 			return fmt.Errorf("%s: the record cannot be saved, and a newer ntptsd would not know all: %w", section(r.name), err)

@@ -3,6 +3,7 @@ package keyring
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/ntptsd/ntptsd/internal/config"
@@ -62,6 +63,28 @@ func TestFreezeWritesWhatIsOwed(t *testing.T) {
 	}
 	if got, want := w.record().set.next().mintFrom, w.ring.KeySet().next().mintFrom; !got.Equal(want) {
 		t.Errorf("the record says %v, in use is %v", got, want)
+	}
+}
+
+// So is the list of what was revoked, or a newer one would answer each of its cookies, and send all clients to key exchange at once.
+func TestFreezeWritesWhatWasRevoked(t *testing.T) {
+	w := newWorld(t, config.KeyRing{})
+	w.mustStart()
+	id := hexID(w.ring.KeySet().current().id)
+	w.full = errors.New("no space left on device")
+	if _, err := w.ring.Revoke(t.Context(), id, 1); !errors.Is(err, w.full) {
+		t.Fatal(err)
+	}
+	a := &Rings{names: []string{config.DefaultRing}, rings: map[string]*Ring{config.DefaultRing: w.ring}}
+	if err := a.Freeze(w.Context()); !errors.Is(err, w.full) || w.ring.frozen {
+		t.Errorf("on a full disk: %v", err)
+	}
+	w.full = nil
+	if err := a.Freeze(w.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(w.cfg.KeyRing.File + revokedSuffix); err != nil || !strings.Contains(string(b), id) {
+		t.Errorf("the list says %s, %v", b, err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
@@ -28,12 +29,15 @@ type Ledger struct {
 	audit   Auditor
 	log     *slog.Logger
 	metrics *metrics
-	turn    chan struct{} // holds an element while a change is made; one that is urgent does not wait
-	frozen  sync.RWMutex  // read-locked while a change is made, locked while a newer process takes over
-	table   *api.Table    // set by Serve
+	turn    chan struct{}   // holds an element while a change is made; one that is urgent does not wait
+	frozen  sync.RWMutex    // read-locked while a change is made, locked while a newer process takes over
+	leaving atomic.Bool     // one wants to: no other change is begun, however many come
+	table   *api.Table      // set by Serve
+	events  func(api.Event) // set by Tell; nil: nobody is told
 
 	replays replays
 	pending pending
+	paces   paces
 }
 
 // New reads what waits to be confirmed from a file in the folder. recent are the newest records of the log, of which those
@@ -98,6 +102,10 @@ func checkHow(d api.Declaration, how api.How) error {
 }
 
 func (l *Ledger) change(ctx context.Context, who api.Caller, d api.Declaration, args []byte, how api.How) (o outcome, err error) {
+	if err := l.paced(who, how); err != nil {
+		l.Refused(who, d, args, how, err)
+		return o, err
+	}
 	leave, err := l.enter(ctx, d)
 	if err != nil {
 		return o, err
@@ -106,6 +114,9 @@ func (l *Ledger) change(ctx context.Context, who api.Caller, d api.Declaration, 
 	p, err := l.table.Plan(ctx, who, d.Name, args)
 	if err == nil && how.ConfirmWithin > 0 && p.Undo == nil && !p.Nothing() {
 		err = api.Failf(api.Conflict, "%s cannot be undone as things are, so there is nothing to confirm: ask without it", d.Name)
+	}
+	if err == nil {
+		err = l.pending.overlaps(p)
 	}
 	if err != nil {
 		l.Refused(who, d, args, how, err)
@@ -126,7 +137,7 @@ func (l *Ledger) change(ctx context.Context, who api.Caller, d api.Declaration, 
 
 // enter waits for those who change something now. Urgent ones do not: a daemon next door that hangs must not keep a key valid.
 func (l *Ledger) enter(ctx context.Context, d api.Declaration) (leave func(), err error) {
-	if !l.frozen.TryRLock() {
+	if l.leaving.Load() || !l.frozen.TryRLock() {
 		return nil, api.Failf(api.Unavailable, "another ntptsd is taking over, which takes seconds: try again when that is done")
 	}
 	if d.Urgent {
@@ -143,9 +154,11 @@ func (l *Ledger) enter(ctx context.Context, d api.Declaration) (leave func(), er
 
 // Freeze waits for the changes that are being made, and lets no other be made: a newer process takes over.
 func (l *Ledger) Freeze(ctx context.Context) error {
+	l.leaving.Store(true)
 	for !l.frozen.TryLock() { // changes end soon, by their own deadlines
 		select {
 		case <-ctx.Done():
+			l.leaving.Store(false)
 			return context.Cause(ctx)
 		case <-time.After(freezePoll):
 		}
@@ -154,7 +167,10 @@ func (l *Ledger) Freeze(ctx context.Context) error {
 }
 
 // Thaw ends that.
-func (l *Ledger) Thaw() { l.frozen.Unlock() }
+func (l *Ledger) Thaw() {
+	l.frozen.Unlock()
+	l.leaving.Store(false)
+}
 
 const freezePoll = 10 * time.Millisecond
 
@@ -172,8 +188,8 @@ func (l *Ledger) carryOut(ctx context.Context, who api.Caller, p *api.Planned, r
 	o.Change = head.Sequence
 	confirm := how.ConfirmWithin > 0 && !p.Nothing() && written
 	if confirm {
-		if o.ConfirmBy, err = l.pending.add(o.Change, p, r, how.ConfirmWithin, time.Now()); err != nil {
-			return o, l.finish(r, o.Change, p, nil, api.Failf(api.Unavailable, "nothing was changed, because how to undo it cannot be written down: %w", err))
+		if o.ConfirmBy, err = l.pending.add(o.Change, p, r, how.ConfirmWithin, time.Now()); err != nil { // without a number: the same key may be tried again
+			return outcome{}, l.finish(r, o.Change, p, nil, api.Failf(api.Unavailable, "nothing was changed, because how to undo it cannot be written down: %w", err))
 		}
 	}
 	result, err := p.Do(ctx)
@@ -184,6 +200,10 @@ func (l *Ledger) carryOut(ctx context.Context, who api.Caller, p *api.Planned, r
 		return o, l.finish(r, o.Change, p, nil, err)
 	}
 	o.Result = &result
+	if err := l.pending.supersede(o.Change, p); err != nil {
+		l.log.Error("a change that was undone by hand may be undone once more, with what was made after it: confirm it", "command", p.Name, "change", o.Change, "error", err)
+	}
+	l.made(who, p, o)
 	if !written {
 		return o, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -425,6 +426,134 @@ func TestNothingIsChangedWhileItIsFrozen(t *testing.T) {
 		synctest.Wait()
 		if h.lit("hall") {
 			t.Error("what nobody confirmed is not undone afterwards")
+		}
+	})
+}
+
+// A panic in a command is nobody's success: who waits for the same key, and who asks again, is told to look.
+func TestAPanicIsNoSuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r replays
+		begun, going := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer func() { _ = recover() }()
+			_, _ = r.once(t.Context(), "k", "x", func() (outcome, error) {
+				close(begun)
+				<-going
+				panic("a bug")
+			})
+		}()
+		<-begun
+		waited := make(chan error, 1)
+		go func() {
+			_, err := r.once(t.Context(), "k", "x", nil)
+			waited <- err
+		}()
+		synctest.Wait()
+		close(going)
+		if err := <-waited; api.KindOf(err) != api.Internal || err == nil {
+			t.Errorf("who waited: %v", err)
+		}
+		if _, err := r.once(t.Context(), "k", "x", nil); api.KindOf(err) != api.Internal || err == nil {
+			t.Errorf("who asks again: %v", err)
+		}
+	})
+}
+
+// However many keys come meanwhile, that of a change that is being made is not forgotten, or it would be made twice.
+func TestAKeyInUseIsNotForgotten(t *testing.T) {
+	var r replays
+	_, err := r.once(t.Context(), "slow", "x", func() (outcome, error) {
+		for i := range 2 * maxReplays {
+			if _, err := r.once(t.Context(), fmt.Sprint(i), "x", func() (outcome, error) { return outcome{Change: 1}, nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return outcome{Change: 2}, nil
+	})
+	if err != nil || len(r.known) != maxReplays || len(r.order) != maxReplays {
+		t.Errorf("%d keys, %d in order, %v", len(r.known), len(r.order), err)
+	}
+	if p, first := r.find("slow", "x"); first || p.outcome.Change != 2 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// Nobody but root pushes what was done out of the audit log.
+func TestAttemptsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, t.TempDir(), nil)
+		tries := func(who api.Caller, n int) (done int) {
+			for range n {
+				switch _, err := h.ask(t, who, "lamp on", `{"lamp":"hall"}`, api.How{}); {
+				case err == nil:
+					done++
+				case api.KindOf(err) != api.TooMany:
+					t.Fatal(err)
+				}
+			}
+			return done
+		}
+		if n := tries(alice, attemptBurst+50); n != attemptBurst {
+			t.Errorf("%d at once", n)
+		}
+		if last := h.record(len(h.records) - 1); last.Kind != audit.Refused || last.Result != string(api.TooMany) {
+			t.Errorf("it is not written: %+v", last)
+		}
+		if n := tries(root, attemptBurst+50); n != attemptBurst+50 {
+			t.Errorf("%d of root", n)
+		}
+		if n := tries(api.Caller{Role: api.Operator, Name: "bob"}, 10); n != 10 {
+			t.Errorf("%d of somebody else", n)
+		}
+		time.Sleep(time.Minute)
+		if n := tries(alice, 50); n != 10 {
+			t.Errorf("%d a minute later", n)
+		}
+	})
+	var p paces
+	now := time.Now()
+	for i := range 10 * maxPaced {
+		p.admit(fmt.Sprint(i), now)
+	}
+	if len(p.done) > maxPaced+1 {
+		t.Errorf("%d callers are remembered", len(p.done))
+	}
+}
+
+// However many changes come one after the other, a newer process can take over.
+func TestChangesWithoutEndDoNotKeepItFromFreezing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, t.TempDir(), nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var refused atomic.Int32
+		var all sync.WaitGroup
+		for i := range 4 {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * 250 * time.Millisecond)
+				for ctx.Err() == nil {
+					leave, err := h.enter(ctx, api.Declaration{Urgent: true})
+					if err != nil {
+						refused.Add(1)
+						return
+					}
+					time.Sleep(time.Second)
+					leave()
+				}
+			})
+		}
+		time.Sleep(10 * time.Second)
+		if err := h.Freeze(ctx); err != nil {
+			t.Fatal(err)
+		}
+		all.Wait()
+		if refused.Load() != 4 {
+			t.Errorf("%d of 4 are told", refused.Load())
+		}
+		h.Thaw()
+		if _, err := h.ask(t, alice, "lamp on", `{"lamp":"hall"}`, api.How{}); err != nil {
+			t.Error(err)
 		}
 	})
 }

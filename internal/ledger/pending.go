@@ -43,6 +43,8 @@ type unconfirmed struct {
 	due     time.Time // by the monotonic clock
 	retry   time.Duration
 	problem string // why it could not be undone yet
+	told    bool   // that trying to undo it failed
+	undone  bool   // it was, and the file still has it
 }
 
 // pending are the changes that wait. The file has all of them at any time.
@@ -79,6 +81,9 @@ func (p *pending) open(folder string, now time.Time) error {
 	for _, u := range p.all {
 		left := min(max(u.By.Sub(now), 0), u.By.Sub(u.Made), api.MaxConfirm)
 		u.due, u.By = now.Add(left), now.Add(left).UTC()
+		if u.Made.After(now) { // the clock was set back: its end must not come before
+			u.Made = now.UTC()
+		}
 	}
 	return nil
 }
@@ -166,19 +171,31 @@ func (p *pending) next() (u unconfirmed, ok bool) {
 	return *slices.MinFunc(p.all, func(a, b *unconfirmed) int { return a.due.Compare(b.due) }), true
 }
 
-// putOff tries again later.
-func (p *pending) putOff(id uint64, why string) (first bool) {
+// putOff tries again later. It tells whether it is the first time that undoing was tried, and failed.
+func (p *pending) putOff(id uint64, tried bool, why string) (first bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, u := range p.all {
 		if u.ID == id {
-			first = u.problem == ""
+			first = tried && !u.told
+			u.told = u.told || tried
 			u.problem = why
 			u.retry = min(max(2*u.retry, firstRetry), slowestRetry)
 			u.due = time.Now().Add(u.retry)
 		}
 	}
 	return first
+}
+
+// markUndone remembers that a change is undone, should the file not take it: to undo it once more would undo what was done since.
+func (p *pending) markUndone(id uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, u := range p.all {
+		if u.ID == id {
+			u.undone = true
+		}
+	}
 }
 
 // Pending are the changes that wait to be confirmed, oldest first.
@@ -207,8 +224,10 @@ func (l *Ledger) UndoNow(ctx context.Context, id uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := l.undo(ctx, u); err != nil {
-		return err
+	if !u.undone {
+		if err := l.undo(ctx, u); err != nil {
+			return err
+		}
 	}
 	return l.Confirm(id)
 }

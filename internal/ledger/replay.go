@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,7 +47,10 @@ func (r *replays) once(ctx context.Context, key, request string, f func() (outco
 	if first {
 		finished := false
 		defer func() {
-			if !finished || p.err != nil && p.outcome.Change == 0 { // nothing was attempted: the next one may be
+			switch {
+			case !finished: // a panic
+				p.err = api.Failf(api.Internal, "it failed while it was made, and nobody knows how far it came: look whether it was made, and take another key")
+			case p.err != nil && p.outcome.Change == 0: // nothing was attempted: the next one may be
 				r.forget(key, p)
 			}
 			close(p.done)
@@ -80,7 +84,7 @@ func (r *replays) find(key, request string) (p *replay, first bool) {
 	return p, true
 }
 
-// put remembers, and forgets the oldest if there are too many. The lock is held.
+// put remembers, and if there are too many forgets the oldest that is not being made any more. The lock is held.
 func (r *replays) put(key string, p *replay) {
 	if r.known == nil {
 		r.known = make(map[string]*replay)
@@ -89,9 +93,22 @@ func (r *replays) put(key string, p *replay) {
 		r.order = append(r.order, key)
 	}
 	r.known[key] = p
-	for len(r.order) > maxReplays {
-		delete(r.known, r.order[0])
-		r.order = r.order[1:]
+	if len(r.order) <= maxReplays {
+		return
+	}
+	if i := slices.IndexFunc(r.order, func(key string) bool { return r.known[key].over() }); i >= 0 {
+		delete(r.known, r.order[i])
+		r.order = slices.Delete(r.order, i, i+1)
+	}
+}
+
+// over tells whether it is not being made any more.
+func (p *replay) over() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -99,7 +116,8 @@ func (r *replays) forget(key string, p *replay) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.known[key] == p {
-		p.until = time.Time{} // its place in the order stays until it is the oldest
+		delete(r.known, key)
+		r.order = slices.DeleteFunc(r.order, func(k string) bool { return k == key })
 	}
 }
 

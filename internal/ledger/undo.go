@@ -32,7 +32,7 @@ func (l *Ledger) expire(ctx context.Context, id uint64) {
 	defer cancel()
 	leave, err := l.enter(ctx, api.Declaration{})
 	if err != nil {
-		l.pending.putOff(id, err.Error())
+		l.pending.putOff(id, false, err.Error())
 		return
 	}
 	defer leave()
@@ -40,17 +40,22 @@ func (l *Ledger) expire(ctx context.Context, id uint64) {
 	if err != nil { // confirmed meanwhile
 		return
 	}
-	err = l.writeUndo(ctx, u)
+	if !u.undone {
+		err = l.writeUndo(ctx, u)
+	}
 	if err == nil {
 		err = l.Confirm(id)
 	}
 	switch {
 	case err == nil:
 		l.metrics.undone(true)
+		l.expired(u, false, nil)
 		l.log.Info("a change was undone, because nobody confirmed it", "change", id, "command", u.Command, "caller", u.Caller)
 	default:
 		l.metrics.undone(false)
-		if l.pending.putOff(id, err.Error()) {
+		first := l.pending.putOff(id, true, err.Error())
+		l.expired(u, first, err)
+		if first {
 			l.log.Error("a change that nobody confirmed cannot be undone yet, and is tried again", "change", id, "command", u.Command, "undone_by", u.Undo.Command, "error", err)
 		}
 	}
@@ -81,13 +86,15 @@ func (l *Ledger) writeUndo(ctx context.Context, u unconfirmed) error {
 func (l *Ledger) undo(ctx context.Context, u unconfirmed) error {
 	p, err := l.table.Plan(ctx, api.Caller{Name: "ntptsd", Role: api.Admin}, u.Undo.Command, u.Undo.Args)
 	if api.KindOf(err) == api.NotFound && err != nil {
+		l.pending.markUndone(u.ID)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if _, err = p.Do(ctx); err != nil && api.KindOf(err) == api.NotFound {
-		return nil
+	if _, err = p.Do(ctx); err != nil && api.KindOf(err) != api.NotFound {
+		return err
 	}
-	return err
+	l.pending.markUndone(u.ID)
+	return nil
 }

@@ -149,9 +149,10 @@ func explainSocket(socket string, err error) error {
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("chronyd's command socket %s: its folder is read-only here: let the unit of ntptsd have ReadWritePaths=/run", socket)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("chronyd's command socket %s is not there: chronyd does not run, or has another bindcmdaddress", socket)
+		return fmt.Errorf("chronyd's command socket %s is not there: chronyd does not run, or has another bindcmdaddress: "+
+			"start it, or name that one in clock.chrony-socket", socket)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("chronyd's command socket %s: connection refused: chronyd does not run any more", socket)
+		return fmt.Errorf("chronyd's command socket %s: connection refused: chronyd does not run any more: start it again", socket)
 	}
 	return fmt.Errorf("chronyd's command socket %s: %w", socket, err)
 }

@@ -64,7 +64,8 @@ func (n *NTPD) ask(f func(*control) error) error {
 		return fmt.Errorf("ntpd does not answer mode 6 at %s: it hangs, or its restrict lines say noquery for this host "+
 			"(add: restrict %s), or it is no ntpd (%w)", n.address, n.address.Addr(), err)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("ntpd does not answer at %s: connection refused: it does not run, or listens on other addresses", n.address)
+		return fmt.Errorf("ntpd does not answer at %s: connection refused: it does not run, or listens on other addresses: "+
+			"start it, or name one of these in clock.ntpd-address", n.address)
 	}
 	return fmt.Errorf("ntpd at %s: %w", n.address, err)
 }

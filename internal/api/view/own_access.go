@@ -30,7 +30,7 @@ func showGrants(out io.Writer, g api.Grants, now time.Time) {
 
 func showIssuedToken(out io.Writer, t api.IssuedToken, now time.Time) {
 	fmt.Fprintln(out, Word(t.Token))
-	fmt.Fprintf(out, "# token %s, with the role %s, ends %s; it is not shown again\n", Word(t.Name), Word(t.Role), Moment(t.Until, now))
+	fmt.Fprintf(out, "# token %s, with the role %s, ends %s; it is not shown again: chmod 600 the file with it\n", Word(t.Name), Word(t.Role), Moment(t.Until, now))
 }
 
 func showIssuedCertificate(out io.Writer, c api.IssuedCertificate, now time.Time) {
@@ -41,5 +41,5 @@ func showIssuedCertificate(out io.Writer, c api.IssuedCertificate, now time.Time
 			}
 		}
 	}
-	fmt.Fprintf(out, "# certificate %s, with the role %s, ends %s; its key is not shown again\n", Word(c.Name), Word(c.Role), Moment(c.Until, now))
+	fmt.Fprintf(out, "# certificate %s, with the role %s, ends %s; its key is not shown again: chmod 600 the file with it\n", Word(c.Name), Word(c.Role), Moment(c.Until, now))
 }

@@ -53,13 +53,13 @@ token        prometheus  monitor  metrics  in 24h   -       command        revok
 token        old         monitor  -        24h ago  -       command        ended
 `},
 		{"access token", api.IssuedToken{Name: "x", Role: "monitor", Until: now.Add(day), Token: "ntptsd_x"},
-			"ntptsd_x\n# token x, with the role monitor, ends in 24h; it is not shown again\n"},
+			"ntptsd_x\n# token x, with the role monitor, ends in 24h; it is not shown again: chmod 600 the file with it\n"},
 		{"access certificate", api.IssuedCertificate{Name: "x", Role: "monitor", Until: now.Add(day), Certificate: "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n", Key: "-----BEGIN PRIVATE KEY-----\n"}, `
 -----BEGIN CERTIFICATE-----
 AA
 -----END CERTIFICATE-----
 -----BEGIN PRIVATE KEY-----
-# certificate x, with the role monitor, ends in 24h; its key is not shown again
+# certificate x, with the role monitor, ends in 24h; its key is not shown again: chmod 600 the file with it
 `},
 		{"config", api.Configuration{Text: "[log]\nlevel = \"info\"  # default\n", Runtime: []string{"192.0.2.0/24 is banned"}}, `
 [log]

@@ -270,12 +270,14 @@ func (s *session) help(about []string) {
 	} else {
 		for _, d := range s.verbs.all {
 			if d.Permit(s.who) == nil {
-				fmt.Fprintf(&b, "%-16s %s\n", d.Name, d.Summary)
+				fmt.Fprintf(&b, "%-19s %s\n", d.Name, d.Summary)
 			}
 		}
-		b.WriteString("events --follow  show what happens, until the next line\n" +
-			"json COMMAND     answer in one line of JSON\ndry-run COMMAND  say what it would change, and change nothing\n" +
-			"confirm-within 5m COMMAND   undo it unless changes confirm comes in time\nonce TEXT COMMAND   do it once, however often this line is sent\nhelp COMMAND     what it takes\nlogin TOKEN      be somebody else\nquit             end\n")
+		for _, about := range [][2]string{{"events --follow", "show what happens, until the next line"}, {"json COMMAND", "answer in one line of JSON"},
+			{"dry-run COMMAND", "say what it would change, and change nothing"}, {"confirm-within 5m COMMAND", "undo it unless changes confirm comes in time"},
+			{"once TEXT COMMAND", "do it once, however often this line is sent"}, {"help COMMAND", "what it takes"}, {"login TOKEN", "be somebody else"}, {"quit", "end"}} {
+			fmt.Fprintf(&b, "%-19s %s\n", about[0], about[1])
+		}
 	}
 	s.block("help", b.String())
 }

@@ -229,9 +229,23 @@ func (f *file) Keep(content string) error {
 	return f.err
 }
 
+// unsettled is a Ledger of changes that wait.
+type unsettled struct {
+	Ledger
+	all []api.Unconfirmed
+}
+
+func (u *unsettled) Pending() []api.Unconfirmed { return u.all }
+
 func TestSaving(t *testing.T) {
 	same, other := &file{"a\n", "a\n", nil}, &file{"a\nb\n", "a\nc\n", nil}
-	s := New(Parts{Stores: []Store{same, other}})
+	waiting := &unsettled{}
+	s := New(Parts{Stores: []Store{same, other}, Ledger: waiting})
+	waiting.all = []api.Unconfirmed{{ID: 7, Command: "bans add"}}
+	if _, err := s.save(t.Context(), api.Caller{}, api.None{}); api.KindOf(err) != api.Conflict || !strings.Contains(err.Error(), "change 7, bans add, waits") {
+		t.Errorf("what may be undone yet is saved: %v", err)
+	}
+	waiting.all = nil
 	c, err := s.save(t.Context(), api.Caller{}, api.None{})
 	if err != nil || !strings.Contains(c.Diff, "\n a\n-b\n+c\n") || other.kept != "a\nb\n" || !strings.Contains(c.Summary, "/state/saved.toml") {
 		t.Fatalf("%+v, %v", c, err)

@@ -39,6 +39,9 @@ func (s *Service) save(context.Context, api.Caller, api.None) (c api.Change[api.
 			return nil
 		})
 	}
+	if all := s.Ledger.Pending(); len(all) > 0 && len(writes) > 0 { // saved, it would come back with a restart though it was undone
+		return c, api.Failf(api.Conflict, "change %d, %s, waits to be confirmed: confirm or undo it first (changes confirm, changes undo)", all[0].ID, all[0].Command)
+	}
 	c.Summary = fmt.Sprintf("write what was changed to %d files, so that it lasts over a restart", len(writes))
 	switch len(writes) {
 	case 0:
