@@ -202,6 +202,19 @@ func TestHelpListsEveryCommand(t *testing.T) {
 	}
 }
 
+// Who reads the help sees what changes something apart from what only shows.
+func TestHelpIsGrouped(t *testing.T) {
+	code, help, _ := ctl(t, "/nonexistent/s", "--help")
+	for _, want := range []string{"What ntptsd shows:\n", "  status ", "What can be changed (see COMMAND --help):\n", "  sources ",
+		"in the words of ntpq and chronyc:\n", "  mrulist ", "Tools:\n", "  tunnel "} {
+		_, after, found := strings.Cut(help, want)
+		if !found || code != 0 {
+			t.Fatalf("exit %d, no %q in its place in\n%s", code, want, help)
+		}
+		help = after
+	}
+}
+
 // A reader that went away is no success.
 func TestBrokenOutput(t *testing.T) {
 	socket := daemon(t, func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, api.Sources{Sources: []api.Source{}}) })

@@ -39,6 +39,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	addControl(root, f, &code)
 	addAudit(root, f, &code)
 	root.AddCommand(watchCommand(f), topCommand(f, &code), profilesCommand(f), f.completeHost(tunnelCommand(f.tunnels(root), &code)))
+	group(root)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

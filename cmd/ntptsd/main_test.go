@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"dial":    dial,
 			"ask":     ask,
 			"process": processStatus,
+			"nodump":  nodump,
 			"signal":  sendSignal,
 			"fails":   fails,
 			"expand":  expand,

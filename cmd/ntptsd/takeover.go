@@ -175,6 +175,9 @@ func (w *wired) settle(ctx context.Context, log *slog.Logger) error {
 			return err
 		}
 		missing := w.monitor.Ready()
+		if w.keyExchange.Draining() && len(missing) > 0 {
+			missing = missing[1:] // that it drains, which waiting does not change
+		}
 		if err != nil {
 			missing = append(missing, err.Error())
 		}

@@ -22,7 +22,7 @@ func TestUnits(t *testing.T) {
 	}
 	dir := t.TempDir()
 	verify := []string{"verify"}
-	for _, name := range []string{"ntptsd.service", "ntptsd.socket", "ntptsd-time.socket"} {
+	for _, name := range []string{"ntptsd.service", "ntptsd.socket", "ntptsd-time.socket", "ntptsd-services.socket"} {
 		text, err := os.ReadFile(filepath.Join("../../packaging", name))
 		if err != nil {
 			t.Fatal(err)
@@ -42,6 +42,19 @@ func TestUnits(t *testing.T) {
 			t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, out)
 		} else if args[0] == "verify" && len(out) > 0 {
 			t.Errorf("systemd-analyze verify says:\n%s", out)
+		}
+	}
+}
+
+// What keeps keys in memory and files from others is promised, and no tool asks for it.
+func TestUnitKeepsSecrets(t *testing.T) {
+	text, err := os.ReadFile("../../packaging/ntptsd.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"User=ntptsd", "NoNewPrivileges=yes", "LimitCORE=0", "MemorySwapMax=0", "StateDirectoryMode=0700", "UMask=0077", "ProtectSystem=strict"} {
+		if !strings.Contains(string(text), "\n"+line+"\n") {
+			t.Errorf("ntptsd.service has no %s", line)
 		}
 	}
 }

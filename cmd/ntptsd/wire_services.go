@@ -101,6 +101,7 @@ func (s *services) wire() (*monitoring.Service, *frontdoor.Port, *frontdoor.Serv
 		return nil, nil, nil, err
 	}
 	s.ledger.Serve(table)
+	s.ledger.Tell(events.Add)
 	port = frontdoor.NewPort(s.port(table, monitor, events))
 	control := frontdoor.NewControl(s.set.Control, frontdoor.Site{Metrics: s.registry, Table: table, Changes: s.ledger, Health: monitor, Stream: events},
 		access.NewSocketPeers(controlGroup).Role, s.log)

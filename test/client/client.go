@@ -86,6 +86,16 @@ func newAssociation(state *tls.ConnectionState, r ntske.Response) (*Association,
 	return a, err
 }
 
+// Keys are the ids of the keys that its cookies are sealed with.
+func (a *Association) Keys() (ids []uint32) {
+	for _, c := range a.cookies {
+		if id := binary.BigEndian.Uint32(c); !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // Ask spends a cookie of the association, or none if that is nil, and sends once. nil: an answer that counts has come.
 func Ask(conn net.Conn, a *Association) error {
 	var random [8 + 32 + 16]byte
@@ -115,6 +125,9 @@ func Ask(conn net.Conn, a *Association) error {
 		h, err := ntp.ParseHeader(b[:n])
 		if err != nil || h.Origin != transmit {
 			continue
+		}
+		if h.Kiss() == "NTSN" { // RFC 8915 section 5.7; it says that it is unsynchronised, too
+			return ErrNAK
 		}
 		if h.Leap == ntp.LeapUnknown {
 			return fmt.Errorf("unsynchronised: stratum %d, %q", h.Stratum, h.Kiss())

@@ -5,16 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net"
-	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
-	"testing"
 
-	"github.com/ntptsd/ntptsd/protocol/audit"
 	"github.com/ntptsd/ntptsd/test/client"
 )
 
@@ -27,9 +22,11 @@ const (
 type promises struct {
 	mu      sync.Mutex
 	cookies []*client.Association
-	heads   map[uint64]string // of the audit log, by sequence
-	tokens  map[string]token  // by name
-	counts  map[string]int    // what was done, for the one who reads the test's output
+	revoked *client.Association // whose key is; nil: none
+	heads   map[uint64]string   // of the audit log, by sequence
+	tokens  map[string]token    // by name
+	waiting uint64              // a change that waits to be confirmed, and does so over a restart; 0: none
+	counts  map[string]int      // what was done, for the one who reads the test's output
 }
 
 type token struct {
@@ -42,9 +39,12 @@ func newPromises() *promises {
 	return &promises{heads: make(map[uint64]string), tokens: make(map[string]token), counts: make(map[string]int)}
 }
 
+// kinds are how many things there are to ask for.
+const kinds = 10
+
 // act asks the daemon for one thing or the other. An error is of one that was killed meanwhile.
 func (p *promises) act(s *server, n int) error {
-	switch n % 8 {
+	switch n % kinds {
 	case 0, 1:
 		return p.exchange(s)
 	case 2:
@@ -54,18 +54,116 @@ func (p *promises) act(s *server, n int) error {
 	case 4:
 		return p.revoke(s)
 	case 5:
-		network := fmt.Sprintf("192.0.2.%d/32", rand.IntN(8))
-		if err := p.change(s, "bans add", map[string]any{"network": network, "reason": "test"}, nil); !errors.Is(err, errRefused) {
-			return err
-		}
-		return p.change(s, "bans remove", map[string]any{"network": network}, nil)
+		return p.banOrNot(s, rand.IntN(8))
 	case 6:
 		if err := p.change(s, "targets drain", map[string]any{"target": "127.0.0.1:" + strconv.Itoa(s.ntp), "confirm_within_seconds": 60}, nil); err != nil {
 			return err
 		}
 		return p.settle(s)
+	case 7:
+		return p.revokeKey(s)
+	case 8: // before anything waits to be confirmed, which is not saved
+		return errors.Join(p.change(s, "changes save", nil, nil), p.change(s, "reload", nil, nil))
 	}
-	return errors.Join(p.change(s, "changes save", nil, nil), p.change(s, "reload", nil, nil))
+	return p.wait(s)
+}
+
+// renew gets another certificate, which takes seconds.
+func (p *promises) renew(s *server) error {
+	return p.change(s, "certs renew", map[string]any{"name": "authority"}, nil)
+}
+
+// banOrNot bans one of a few networks, or ends that.
+func (p *promises) banOrNot(s *server, n int) error {
+	err := p.change(s, "bans add", map[string]any{"network": network(n), "reason": "test"}, nil)
+	if errors.Is(err, errRefused) {
+		err = p.change(s, "bans remove", map[string]any{"network": network(n)}, nil)
+	}
+	return err
+}
+
+func network(n int) string { return fmt.Sprintf("192.0.2.%d/32", n%8) }
+
+// ban makes two changes that fill the audit log.
+func (p *promises) ban(s *server, n int) error {
+	err := p.change(s, "bans add", map[string]any{"network": network(n), "reason": strings.Repeat("test ", 20)}, nil)
+	if err == nil || errors.Is(err, errRefused) {
+		err = p.change(s, "bans remove", map[string]any{"network": network(n)}, nil)
+	}
+	return err
+}
+
+// revokeKey ends the oldest key. Its cookies are promised no more, whether it is answered or not.
+func (p *promises) revokeKey(s *server) error {
+	var k struct {
+		Rings []struct {
+			Name string `json:"name"`
+			Keys []struct {
+				ID    string `json:"id"`
+				State string `json:"state"`
+			} `json:"keys"`
+		} `json:"rings"`
+	}
+	if err := s.read("keys", &k); err != nil || len(k.Rings) == 0 || len(k.Rings[0].Keys) < 3 || k.Rings[0].Keys[0].State != "old" {
+		return err
+	}
+	oldest := k.Rings[0].Keys[0].ID
+	id, err := strconv.ParseUint(oldest, 16, 32)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	var only *client.Association // that has nothing but such cookies
+	p.cookies = slices.DeleteFunc(p.cookies, func(a *client.Association) bool {
+		keys := a.Keys()
+		if !slices.Contains(keys, uint32(id)) {
+			return false
+		}
+		if len(keys) == 1 {
+			only = a
+		}
+		return true
+	})
+	p.mu.Unlock()
+	if err := p.change(s, "keys revoke", map[string]any{"ring": k.Rings[0].Name, "key": oldest}, nil); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.revoked = only
+	return nil
+}
+
+// wait leaves a change to be confirmed, or settles the one that waits.
+func (p *promises) wait(s *server) error {
+	p.mu.Lock()
+	p.waiting = 0 // whoever is not answered knows nothing
+	p.mu.Unlock()
+	before, err := s.waits("log level")
+	if err != nil {
+		return err
+	}
+	if before != 0 {
+		return p.change(s, []string{"changes confirm", "changes undo"}[rand.IntN(2)], map[string]any{"change": before}, nil)
+	}
+	var l struct {
+		Level string `json:"level"`
+	}
+	if err := s.read("log", &l); err != nil {
+		return err
+	}
+	level := "debug"
+	if l.Level == level {
+		level = "info"
+	}
+	if err := p.change(s, "log level", map[string]any{"level": level, "confirm_within_seconds": 3600}, nil); err != nil {
+		return err
+	}
+	after, err := s.waits("log level")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = after
+	return err
 }
 
 // change makes one, and remembers the head that came with the answer.
@@ -136,122 +234,17 @@ func (p *promises) revoke(s *server) error {
 	return err
 }
 
-// settle confirms or undoes what waits.
+// settle confirms or undoes that of a target.
 func (p *promises) settle(s *server) error {
-	var c struct {
-		Changes []struct {
-			Change uint64 `json:"change"`
-		} `json:"changes"`
-	}
-	if err := s.read("changes", &c); err != nil || len(c.Changes) == 0 {
+	drain, err := s.waits("targets drain")
+	if err != nil {
 		return err
 	}
-	word := []string{"changes confirm", "changes undo"}[rand.IntN(2)]
-	err := p.change(s, word, map[string]any{"change": c.Changes[0].Change}, nil)
-	if err == nil {
-		err = p.change(s, "targets undrain", map[string]any{"target": "127.0.0.1:" + strconv.Itoa(s.ntp)}, nil)
-	}
-	return err
-}
-
-// hold fails the test if the daemon, which was started again, does not keep one of them.
-func (p *promises) hold(t *testing.T, s *server) {
-	t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cookiesHold(t, s)
-	p.tokensHold(t, s)
-	p.auditHolds(t, s)
-}
-
-func (p *promises) cookiesHold(t *testing.T, s *server) {
-	t.Helper()
-	conn, err := net.Dial("udp", fmt.Sprintf("127.0.0.1:%d", s.ntp))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	for _, a := range p.cookies {
-		if err := client.Ask(conn, a); err != nil {
-			t.Fatalf("a cookie that is promised to be good: %v", err)
+	if drain != 0 {
+		word := []string{"changes confirm", "changes undo"}[rand.IntN(2)]
+		if err := p.change(s, word, map[string]any{"change": drain}, nil); err != nil {
+			return err
 		}
 	}
-}
-
-func (p *promises) tokensHold(t *testing.T, s *server) {
-	t.Helper()
-	checked := 0
-	for name, token := range p.tokens {
-		if token.unsure {
-			delete(p.tokens, name)
-			continue
-		}
-		status, err := s.whoami(token.secret)
-		want := http.StatusOK
-		if token.revoked {
-			want = http.StatusUnauthorized
-		}
-		if err != nil || status != want {
-			t.Fatalf("token %s, revoked %v: %d, %v", name, token.revoked, status, err)
-		}
-		if token.revoked {
-			delete(p.tokens, name)
-		}
-		if checked++; checked == 3 { // failures are paced by network
-			return
-		}
-	}
-}
-
-// auditHolds verifies the log, and that each head which was answered is in it.
-func (p *promises) auditHolds(t *testing.T, s *server) {
-	t.Helper()
-	files, err := filepath.Glob(s.path("state/audit/*.log"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no audit log: %v", err)
-	}
-	slices.SortFunc(files, func(a, b string) int { // the current one is the last
-		return compareLogs(filepath.Base(a), filepath.Base(b))
-	})
-	left := maps.Clone(p.heads)
-	var v audit.Verifier
-	for _, name := range files {
-		f, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = v.Read(name, f, func(r audit.Record, _ []byte) error {
-			if hash, promised := left[r.Sequence]; promised {
-				if hash != r.Hash {
-					return fmt.Errorf("record %d has the hash %s, and %s was answered", r.Sequence, r.Hash, hash)
-				}
-				delete(left, r.Sequence)
-			}
-			return nil
-		})
-		f.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := v.Finish(); err != nil {
-		t.Fatal(err)
-	}
-	for sequence := range left {
-		if sequence >= v.First() { // older ones may be rotated away
-			t.Fatalf("record %d was answered, and is not in the log, whose last is %d", sequence, v.Last().Sequence)
-		}
-	}
-}
-
-func compareLogs(a, b string) int {
-	switch {
-	case a == b:
-		return 0
-	case a == "current.log":
-		return 1
-	case b == "current.log" || a < b:
-		return -1
-	}
-	return 1
+	return p.change(s, "targets undrain", map[string]any{"target": "127.0.0.1:" + strconv.Itoa(s.ntp)}, nil)
 }

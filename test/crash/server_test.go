@@ -98,11 +98,14 @@ func newServer(t testing.TB) *server {
 	text := fmt.Sprintf(`state-directory = %q
 [keyexchange]
 listen = ["127.0.0.1:%d"]
-certificate = %q
-key = %q
+certificate = "authority"
 [[keyexchange.server]]
 name = "127.0.0.1"
 port = %d
+[certs.authority]
+names = ["localhost", "127.0.0.1"]
+certificate = %q
+key = %q
 [timeserver]
 listen = ["127.0.0.1:%d"]
 workers = 1
@@ -113,9 +116,13 @@ stratum = 3
 rotate-every = "1h"
 [monitoring]
 listen = ["127.0.0.1:%d"]
+[audit]
+max-size = 65536
+keep = 2
+syslog = false
 [management]
 socket = %q
-`, s.path("state"), s.ke, s.path("etc/server.pem"), s.path("etc/server.key"), s.ntp, s.ntp, s.https, s.path("control.sock"))
+`, s.path("state"), s.ke, s.ntp, s.path("etc/server-ca.pem"), s.path("etc/server-ca.key"), s.ntp, s.https, s.path("control.sock"))
 	if err := os.WriteFile(s.path("ntptsd.toml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -234,6 +241,31 @@ func (s *server) read(name string, into any) error {
 		return fmt.Errorf("%s: %s", name, r.Status)
 	}
 	return json.NewDecoder(r.Body).Decode(into)
+}
+
+// waiting is a change that waits to be confirmed.
+type waiting struct {
+	Change  uint64 `json:"change"`
+	Command string `json:"command"`
+}
+
+func (s *server) changes() ([]waiting, error) {
+	var c struct {
+		Changes []waiting `json:"changes"`
+	}
+	err := s.read("changes", &c)
+	return c.Changes, err
+}
+
+// waits is the change of that command that waits to be confirmed; 0: none.
+func (s *server) waits(command string) (change uint64, err error) {
+	all, err := s.changes()
+	for _, c := range all {
+		if c.Command == command {
+			change = c.Change
+		}
+	}
+	return change, err
 }
 
 // whoami is the status that somebody with a token gets.

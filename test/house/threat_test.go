@@ -71,7 +71,7 @@ func TestThreatModelNamesRealTests(t *testing.T) {
 }
 
 func folderOf(name string) string {
-	for _, top := range []string{"cmd", "protocol", "test"} {
+	for _, top := range []string{"cmd", "packaging", "protocol", "test"} {
 		if under(name, top) {
 			return name
 		}

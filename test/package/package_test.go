@@ -162,6 +162,7 @@ func (x *tree) installed(t *testing.T, version string) {
 		{"usr/lib/systemd/system/ntptsd.service", "-rw-r--r--", "0"},
 		{"usr/lib/systemd/system/ntptsd.socket", "-rw-r--r--", "0"},
 		{"usr/lib/systemd/system/ntptsd-time.socket", "-rw-r--r--", "0"},
+		{"usr/lib/systemd/system/ntptsd-services.socket", "-rw-r--r--", "0"},
 		{"usr/share/man/man8/ntptsd.8.gz", "-rw-r--r--", "0"},
 		{"usr/share/bash-completion/completions/ntptsctl", "-rw-r--r--", "0"},
 		{"usr/share/zsh/vendor-completions/_ntptsd", "-rw-r--r--", "0"},
@@ -280,7 +281,7 @@ func underSystemd(t *testing.T, debian, was, is string) {
 	}{
 		{[]string{"--install", "/was.deb"}, nil}, // nothing is configured yet: nothing starts
 		{[]string{"--install", "/is.deb"}, []string{"try-restart ntptsd.service"}},
-		{[]string{"--remove", "ntptsd"}, []string{"stop ntptsd.socket ntptsd-time.socket ntptsd.service"}},
+		{[]string{"--remove", "ntptsd"}, []string{"stop ntptsd.socket ntptsd-time.socket ntptsd-services.socket ntptsd.service"}},
 		{[]string{"--purge", "ntptsd"}, nil},
 		{[]string{"--install", "/is.deb"}, nil}, // the account is there already
 	} {

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/ntptsd/ntptsd/test/client"
 )
 
 // The new one serves what its own configuration says: addresses that are new are opened, and what is no longer wanted ends with
@@ -25,7 +27,7 @@ func TestTakeOverWithAnotherConfiguration(t *testing.T) {
 	}
 	s.write(with(leaving))
 	old := s.run()
-	if _, err := exchangeKeys(fmt.Sprintf("127.0.0.1:%d", leaving), s.roots); err != nil {
+	if _, err := client.Exchange(fmt.Sprintf("127.0.0.1:%d", leaving), s.roots); err != nil {
 		t.Fatalf("before: %v", err)
 	}
 	l := newLoad(t, s)
@@ -35,10 +37,10 @@ func TestTakeOverWithAnotherConfiguration(t *testing.T) {
 	old.exits(0)
 	l.more(t, 300)
 	l.mustBeWhole(t)
-	if _, err := exchangeKeys(fmt.Sprintf("127.0.0.1:%d", coming), s.roots); err != nil {
+	if _, err := client.Exchange(fmt.Sprintf("127.0.0.1:%d", coming), s.roots); err != nil {
 		t.Errorf("the new address: %v", err)
 	}
-	if err := ask(dial(t, fmt.Sprintf("127.0.0.1:%d", coming)), nil); err != nil {
+	if err := client.Ask(dial(t, fmt.Sprintf("127.0.0.1:%d", coming)), nil); err != nil {
 		t.Errorf("time at the new address: %v", err)
 	}
 	if c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", leaving)); err == nil {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ntptsd/ntptsd/test/client"
 )
 
 // mustGoOn wants that the daemon is as if nothing had happened: it serves, changes keys, and keeps the state directory.
@@ -19,16 +21,17 @@ func (s *server) mustGoOn(d *daemon) {
 	if d.over() {
 		s.t.Fatalf("the old one has ended: %v", d.err)
 	}
-	if _, err := exchangeKeys(s.ke(), s.roots); err != nil {
+	if _, err := client.Exchange(s.ke(), s.roots); err != nil {
 		s.t.Errorf("key exchange: %v", err)
 	}
-	if err := ask(dial(s.t, s.ntp()), nil); err != nil {
+	if err := client.Ask(dial(s.t, s.ntp()), nil); err != nil {
 		s.t.Errorf("time: %v", err)
 	}
 	eventually(s.t, func() error { // it learns of a killed successor a moment later
 		_, err := s.rotate()
 		return err
 	})
+	s.auditVerifies()
 	if third := s.start(); true {
 		third.exits(1)
 		if !strings.Contains(third.log.String(), "another ntptsd runs with") {
@@ -163,7 +166,7 @@ func TestOneAtATime(t *testing.T) {
 	if out, err := s.ctl("reload"); err == nil || !strings.Contains(out, "taking over") {
 		t.Errorf("a reload meanwhile: %v, %s", err, out)
 	}
-	if _, err := exchangeKeys(s.ke(), s.roots); err != nil {
+	if _, err := client.Exchange(s.ke(), s.roots); err != nil {
 		t.Errorf("key exchange meanwhile: %v", err)
 	}
 	_ = first.Process.Kill()
@@ -181,7 +184,7 @@ func TestOldOneEndsWhileTheNewOneIsSlow(t *testing.T) {
 	old := s.run()
 	n := s.successor(owner + stay)
 	n.says(owner)
-	if _, err := exchangeKeys(s.ke(), s.roots); err != nil {
+	if _, err := client.Exchange(s.ke(), s.roots); err != nil {
 		t.Errorf("key exchange meanwhile: %v", err)
 	}
 	if err := old.Process.Signal(syscall.SIGTERM); err != nil {
