@@ -136,6 +136,9 @@ func newGrant(who api.Caller, kind, name, role, only string, days, usual, most i
 	if len(g.Only) > maxWords {
 		return g, api.Failf(api.BadArgument, "only has more than %d words", maxWords)
 	}
+	if who.Only != nil && (len(g.Only) == 0 || slices.ContainsFunc(g.Only, func(word string) bool { return !slices.Contains(who.Only, word) })) {
+		return g, api.Failf(api.Denied, "you are confined to %s, and can let nobody in to more: say only with words of that", strings.Join(who.Only, ", "))
+	}
 	return g, nil
 }
 
