@@ -77,7 +77,7 @@ type DNSUpdate struct {
 	TSIGName      string `toml:"tsig-name"`
 	TSIGAlgorithm string `toml:"tsig-algorithm"`
 	TSIGFile      string `toml:"tsig-file"`
-	// Propagation is how long the zone's other servers need. Default 10s.
+	// Propagation is how long the zone's other servers may take to follow. Default 1m.
 	Propagation Duration `toml:"propagation"`
 }
 
@@ -115,7 +115,7 @@ func (a *ACMECerts) setDefaults() {
 func (a *AuthorityCerts) setDefaults() { *a = AuthorityCerts{Life: Duration(90 * 24 * time.Hour)} }
 
 func (d *DNSUpdate) setDefaults() {
-	*d = DNSUpdate{TSIGAlgorithm: defaultTSIGHash, Propagation: Duration(10 * time.Second)}
+	*d = DNSUpdate{TSIGAlgorithm: defaultTSIGHash, Propagation: Duration(time.Minute)}
 }
 
 func (c *Certs) derive(given func(key string) bool) {

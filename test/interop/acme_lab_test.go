@@ -46,6 +46,23 @@ type pebble struct {
 	settings           map[string]any
 	stop               func()
 	client             *http.Client
+	host               *host // nil: this machine's own loopback
+}
+
+// inside is the command line that runs args where the authority is.
+func (p *pebble) inside(args ...string) []string {
+	if p.host == nil {
+		return args
+	}
+	return p.host.inside(args)
+}
+
+// dial opens a connection to something there.
+func (p *pebble) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if p.host == nil {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	return p.host.dial(ctx, network, netip.MustParseAddrPort(address))
 }
 
 func newPebble(t *testing.T, env ...string) *pebble {
@@ -72,7 +89,7 @@ func newPebble(t *testing.T, env ...string) *pebble {
 	p.write("directory-ca.pem", root.Certificate)
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(root.Certificate)
-	p.client = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}}
+	p.client = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true, DialContext: p.dial}}
 	t.Cleanup(func() { p.end() })
 	return p
 }
@@ -102,8 +119,8 @@ func (p *pebble) begin() *pebble {
 	if err != nil {
 		lacking(p.t, "%v", err)
 	}
-	p.stop, _ = launchOnLoopback(p.t, filepath.Join(p.dir, "pebble.log"), append(p.env, "PATH="+os.Getenv("PATH")), program,
-		"-config", p.config, "-dnsserver", p.names.address)
+	p.stop, _ = launchOnLoopback(p.t, filepath.Join(p.dir, "pebble.log"), append(p.env, "PATH="+os.Getenv("PATH")),
+		p.inside(program, "-config", p.config, "-dnsserver", p.names.address)...)
 	eventually(p.t, 10*time.Second, func() error { _, err := p.root(); return err })
 	return p
 }
@@ -210,7 +227,8 @@ func (m *managed) closeAccount() {
 // A nameServer answers every question for an address by 127.0.0.1, but for those it was told otherwise, and takes signed
 // dynamic updates of the zone test.
 type nameServer struct {
-	address   string
+	address   string // that the authority asks
+	primary   string // that is told
 	mu        sync.Mutex
 	texts     map[string][]string   // guarded by mu
 	addresses map[string]netip.Addr // guarded by mu
@@ -230,6 +248,7 @@ func newNameServer(t *testing.T) *nameServer {
 		t.Fatal(err)
 	}
 	s.address = tcp.Addr().String()
+	s.primary = s.address
 	udp, err := net.ListenPacket("udp4", s.address)
 	if err != nil {
 		t.Fatal(err)
@@ -361,7 +380,7 @@ tls-alpn-listen = ["127.0.0.1:%[6]d"]
 
 func (m *managed) begin() {
 	m.t.Helper()
-	m.stop, m.signal = launchOnLoopback(m.t, filepath.Join(m.dir, "ntptsd.log"), append(os.Environ(), "NOTIFY_SOCKET="), m.program, "run", "--config", m.config)
+	m.stop, m.signal = launchOnLoopback(m.t, filepath.Join(m.dir, "ntptsd.log"), append(os.Environ(), "NOTIFY_SOCKET="), m.pebble.inside(m.program, "run", "--config", m.config)...)
 }
 
 func (m *managed) restart() { m.t.Helper(); m.stop(); m.begin() }
@@ -428,12 +447,17 @@ func (m *managed) leaf(name string) (*x509.Certificate, error) {
 	if name == "" {
 		name = "127.0.0.1"
 	}
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", m.keyExchange.String(),
-		&tls.Config{RootCAs: roots, ServerName: name, NextProtos: []string{ntske.ALPN}, MinVersion: tls.VersionTLS13})
+	ctx, cancel := context.WithTimeout(m.t.Context(), 5*time.Second)
+	defer cancel()
+	plain, err := m.pebble.dial(ctx, "tcp", m.keyExchange.String())
 	if err != nil {
 		return nil, err
 	}
+	conn := tls.Client(plain, &tls.Config{RootCAs: roots, ServerName: name, NextProtos: []string{ntske.ALPN}, MinVersion: tls.VersionTLS13})
 	defer conn.Close()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
 	return conn.ConnectionState().PeerCertificates[0], nil
 }
 

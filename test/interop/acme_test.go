@@ -20,7 +20,7 @@ zone = "test"
 tsig-name = "ntptsd.key"
 tsig-file = %q
 propagation = "0s"
-`, p.names.address, secret)
+`, p.names.primary, secret)
 }
 
 // Each challenge, with an authority that is well, one that refuses half of all nonces, and one that takes its time.

@@ -2,38 +2,32 @@ package acme
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
+	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/mholt/acmez/v3/acme"
-	"golang.org/x/net/dns/dnsmessage"
+	"github.com/miekg/dns"
 
 	"github.com/ntptsd/ntptsd/internal/config"
 )
 
-// Dynamic updates, RFC 2136: a message of opcode 5 whose question is the zone, and whose authority section says what to add
-// and what to remove.
 const (
-	opcodeUpdate = 5
-	classNone    = 254 // of a record to remove, RFC 2136 section 2.5.4
-	recordTTL    = 60
-
+	recordTTL     = 60
+	tsigFudge     = 300 // seconds that the clocks may differ, RFC 8945 section 10
 	updateTimeout = 20 * time.Second
 	cleanTimeout  = 10 * time.Second
-	maxMessage    = 4096 // octets of an answer: it repeats nothing but the question
 )
 
-// updater writes TXT records into one zone.
+// updater writes TXT records into one zone, by dynamic updates (RFC 2136) that are signed (RFC 8945).
 type updater struct {
-	server, zone string
-	key          tsigKey
-	propagation  time.Duration
+	server, zone   string
+	key, algorithm string
+	secret         string
+	propagation    time.Duration
+	port           string // of the zone's other servers
 }
 
 func newUpdater(c *config.DNSUpdate) (*updater, error) {
@@ -41,84 +35,88 @@ func newUpdater(c *config.DNSUpdate) (*updater, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := newTSIGKey(c.TSIGName, c.TSIGAlgorithm, secret)
-	if err != nil {
-		return nil, fmt.Errorf("certs.acme.dns.tsig-file: %s: %w", c.TSIGFile, err)
+	if _, err := base64.StdEncoding.DecodeString(secret); err != nil {
+		return nil, fmt.Errorf("certs.acme.dns.tsig-file: %s: the secret must be base64", c.TSIGFile)
 	}
-	return &updater{c.Server, dotted(c.Zone), key, time.Duration(c.Propagation)}, nil
+	return &updater{server: c.Server, zone: dns.CanonicalName(c.Zone), key: dns.CanonicalName(c.TSIGName), algorithm: dns.Fqdn(c.TSIGAlgorithm),
+		secret: secret, propagation: time.Duration(c.Propagation), port: "53"}, nil
 }
-
-// dotted is a name as it stands in a message: lower case, with its last dot.
-func dotted(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) + "." }
 
 // update adds a TXT record, or removes it.
 func (u *updater) update(ctx context.Context, name, text string, remove bool) error {
-	name = dotted(name)
-	if name != u.zone && !strings.HasSuffix(name, "."+u.zone) {
+	name = dns.CanonicalName(name)
+	if !dns.IsSubDomain(u.zone, name) {
 		return fmt.Errorf("%s is not in the zone %s of certs.acme.dns", name, u.zone)
 	}
-	message, id, err := u.message(name, text, remove)
-	if err != nil {
-		return err
+	record := &dns.TXT{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: recordTTL}, Txt: []string{text}}
+	m := new(dns.Msg).SetUpdate(u.zone)
+	if remove {
+		m.Remove([]dns.RR{record})
+	} else {
+		m.Insert([]dns.RR{record})
 	}
-	message, mac := u.key.sign(message, time.Now())
-	answer, err := exchange(ctx, u.server, message)
-	if err == nil {
-		err = u.key.check(answer, id, mac, time.Now())
-	}
-	if err != nil {
+	ctx, cancel := context.WithTimeout(ctx, updateTimeout)
+	defer cancel()
+	if err := u.sendUpdate(ctx, m); err != nil {
 		return fmt.Errorf("the name server %s did not take the update of %s: %w", u.server, name, err)
 	}
 	return nil
 }
 
-func (u *updater) message(name, text string, remove bool) (message []byte, id uint16, err error) {
-	var random [2]byte
-	rand.Read(random[:])
-	id = binary.BigEndian.Uint16(random[:])
-	zone, zoneErr := dnsmessage.NewName(u.zone)
-	owner, ownerErr := dnsmessage.NewName(name)
-	if err := errors.Join(zoneErr, ownerErr); err != nil {
-		return nil, 0, err
+// sendUpdate believes a signed answer alone: anybody on the way could say yes.
+func (u *updater) sendUpdate(ctx context.Context, m *dns.Msg) error {
+	m.SetTsig(u.key, u.algorithm, tsigFudge, time.Now().Unix())
+	answer, err := ask(ctx, u.server, m, map[string]string{u.key: u.secret})
+	switch {
+	case errors.Is(err, dns.ErrTime):
+		return errors.New("its answer is of another time: compare the clocks of the two machines")
+	case errors.Is(err, dns.ErrSig), errors.Is(err, dns.ErrSecret), errors.Is(err, dns.ErrKeyAlg):
+		return errors.New("its answer is not signed with our key")
+	case err != nil:
+		return err
+	case answer.Opcode != dns.OpcodeUpdate || !answer.Response:
+		return errors.New("its answer is none to an update")
+	case answer.Rcode != dns.RcodeSuccess:
+		return errors.New(refusal(answer))
+	case answer.IsTsig() == nil:
+		return errors.New("its answer is not signed")
 	}
-	b := dnsmessage.NewBuilder(nil, dnsmessage.Header{ID: id, OpCode: opcodeUpdate})
-	head := dnsmessage.ResourceHeader{Name: owner, Class: dnsmessage.ClassINET, TTL: recordTTL}
-	if remove {
-		head.Class, head.TTL = classNone, 0
-	}
-	err = errors.Join(b.StartQuestions(), b.Question(dnsmessage.Question{Name: zone, Type: dnsmessage.TypeSOA, Class: dnsmessage.ClassINET}),
-		b.StartAuthorities(), b.TXTResource(head, dnsmessage.TXTResource{TXT: []string{text}}))
-	if err != nil {
-		return nil, 0, err
-	}
-	message, err = b.Finish()
-	return message, id, err
+	return nil
 }
 
-// exchange sends a message by TCP, which every name server speaks (RFC 7766) and nobody can answer for another.
-func exchange(ctx context.Context, server string, message []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, updateTimeout)
-	defer cancel()
+// refusal is what a name server's code means, and what to do.
+func refusal(answer *dns.Msg) string {
+	code := answer.Rcode
+	if t := answer.IsTsig(); t != nil && t.Error != dns.RcodeSuccess {
+		code = int(t.Error)
+	}
+	name := dns.RcodeToString[code]
+	switch code {
+	case dns.RcodeBadTime:
+		return name + ": compare the clocks of the two machines"
+	case dns.RcodeBadKey, dns.RcodeBadSig, dns.RcodeNotAuth:
+		return name + ": the server must know tsig-name with this secret and algorithm, and be the primary of the zone"
+	case dns.RcodeRefused:
+		return name + ": the server's policy must let this key update TXT records of that name"
+	case dns.RcodeNotZone:
+		return name + ": zone must be the zone that the name is in"
+	}
+	if name == "" {
+		name = fmt.Sprint("code ", code)
+	}
+	return name
+}
+
+// ask sends a message by TCP, which every name server speaks (RFC 7766) and nobody can answer for another.
+func ask(ctx context.Context, server string, m *dns.Msg, secrets map[string]string) (*dns.Msg, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", server)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	deadline, _ := ctx.Deadline()
-	conn.SetDeadline(deadline)
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(message))), message...)); err != nil {
-		return nil, err
-	}
-	var length [2]byte
-	if _, err := io.ReadFull(conn, length[:]); err != nil {
-		return nil, err
-	}
-	answer := make([]byte, binary.BigEndian.Uint16(length[:]))
-	if len(answer) > maxMessage {
-		return nil, fmt.Errorf("its answer of %d octets is none to an update", len(answer))
-	}
-	_, err = io.ReadFull(conn, answer)
+	c := dns.Client{TsigSecret: secrets, Timeout: updateTimeout}
+	answer, _, err := c.ExchangeWithConnContext(ctx, m, &dns.Conn{Conn: conn})
 	return answer, err
 }
 
@@ -128,14 +126,18 @@ func (s dnsSolver) Present(ctx context.Context, c acme.Challenge) error {
 	return s.update(ctx, c.DNS01TXTRecordName(), c.DNS01KeyAuthorization(), false)
 }
 
-// Wait gives the zone's other servers time to fetch it.
-func (s dnsSolver) Wait(ctx context.Context, _ acme.Challenge) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(s.propagation):
-		return nil
+// Wait gives the zone's other servers time to fetch the record: until all that can be seen from here have it, or propagation is over.
+func (s dnsSolver) Wait(ctx context.Context, c acme.Challenge) error {
+	enough, cancel := context.WithTimeout(ctx, s.propagation)
+	defer cancel()
+	for !s.everywhere(enough, c.DNS01TXTRecordName(), c.DNS01KeyAuthorization()) {
+		select {
+		case <-enough.Done():
+			return ctx.Err()
+		case <-time.After(lookEvery):
+		}
 	}
+	return nil
 }
 
 // CleanUp removes the record also where the attempt was given up.

@@ -1,5 +1,5 @@
 // Package peers brings real time daemons from Debian's archive: classic ntpd 4.2.8p15 from Debian 11, chronyd 4.3 and
-// NTPsec 1.2.2 and Prometheus 2.42 from Debian 12, chronyd 4.6.1 and ntpd-rs 1.4.0 from Debian 13. Nothing is installed and nothing is
+// NTPsec 1.2.2, Prometheus 2.42 and BIND 9.18 from Debian 12, chronyd 4.6.1 and ntpd-rs 1.4.0 from Debian 13. Nothing is installed and nothing is
 // started: packages are checked by apt's signatures, unpacked side by side, and run by their own dynamic loader with their
 // own libraries. Where they run and with which rights is the caller's business.
 package peers
@@ -26,13 +26,17 @@ func Bullseye() Release {
 	}}
 }
 
-// Bookworm is Debian 12: chrony 4.3, NTPsec 1.2.2 and the Python that its ntpq needs, and Prometheus 2.42.
+// Bookworm is Debian 12: chrony 4.3, NTPsec 1.2.2 and the Python that its ntpq needs, Prometheus 2.42 and BIND 9.18.
 func Bookworm() Release {
 	return Release{"bookworm", []string{
 		"chrony", "ntpsec", "prometheus", "python3-ntp", "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib",
 		"libbsd0", "libc6", "libcap2", "libedit2", "libexpat1", "libffi8", "libgcc-s1", "libgmp10", "libgnutls30",
 		"libhogweed6", "libidn2-0", "libmd0", "libnettle8", "libp11-kit0", "libseccomp2", "libssl3", "libtasn1-6",
 		"libtinfo6", "libunistring2", "zlib1g",
+		// BIND 9.18 and what it alone needs
+		"bind9", "bind9-libs", "libcom-err2", "libfstrm0", "libgcrypt20", "libgpg-error0", "libgssapi-krb5-2", "libicu72", "libjemalloc2",
+		"libjson-c5", "libk5crypto3", "libkeyutils1", "libkrb5-3", "libkrb5support0", "liblmdb0", "liblz4-1", "liblzma5", "libmaxminddb0",
+		"libnghttp2-14", "libprotobuf-c1", "libstdc++6", "libsystemd0", "libuv1", "libxml2", "libzstd1",
 	}}
 }
 
