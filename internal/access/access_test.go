@@ -309,6 +309,7 @@ func TestReloadRevokes(t *testing.T) {
 		"nothing left": {map[string]config.TokenLogin{"a": {Hash: hash, Role: "operator", Only: []string{}, Expires: entry.Expires}}, false},
 		"ends earlier": {map[string]config.TokenLogin{"a": {Hash: hash, Role: "operator", Expires: config.Time(time.Now().Add(time.Minute))}}, false},
 		"another name": {map[string]config.TokenLogin{"b": entry}, false},
+		"from there":   {map[string]config.TokenLogin{"a": {Hash: hash, Role: "operator", Expires: entry.Expires, From: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}}, false},
 	} {
 		a := open(t, config.Access{Tokens: map[string]config.TokenLogin{"a": entry}})
 		who, err := a.Token(far, token)
@@ -340,6 +341,38 @@ func TestReloadRevokes(t *testing.T) {
 		}
 		if _, err := a.Token(far, s.Token); (err == nil) != c.still {
 			t.Errorf("%s: the guest's session: %v", name, err)
+		}
+	}
+}
+
+// Whose authority is trusted no more is logged out, too: by name, and not where the certificate itself is in the policy.
+func TestReloadOfAuthorities(t *testing.T) {
+	mine, other := newAuthority(t), newAuthority(t)
+	byName, _ := mine.issue(t, func(c *x509.Certificate) { c.DNSNames = []string{"alice.example.net"} })
+	itself, _ := mine.issue(t, nil)
+	logins := map[string]config.CertificateLogin{"alice": {SAN: "alice.example.net", Role: "admin"}, "bob": {Fingerprint: fingerprint(itself), Role: "admin"}}
+	c := config.Access{ClientCA: mine.file(t), Certificates: logins}
+	a := open(t, c)
+	alice, err := a.Connection(far, shown(byName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob, err := a.Connection(far, shown(itself))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, next := range []struct {
+		ca    string
+		alice bool
+	}{{c.ClientCA, true}, {mine.file(t), true}, {other.file(t), false}, {mine.file(t), true}} {
+		c.ClientCA = next.ca
+		commit, err := a.Prepare(&config.Config{Access: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit()
+		if a.Still(alice) != next.alice || !a.Still(bob) {
+			t.Errorf("%s: alice stays %v, bob %v", next.ca, a.Still(alice), a.Still(bob))
 		}
 	}
 }
@@ -391,4 +424,36 @@ func TestSessionsAreBounded(t *testing.T) {
 	if _, err := a.Token(far, first); err == nil {
 		t.Error("the oldest session is still there")
 	}
+}
+
+// Who makes links without end loses his own, and logs nobody else out.
+func TestLinksOfOneEvictNoOthers(t *testing.T) {
+	a := open(t, config.Access{})
+	link := func(who string) string {
+		t.Helper()
+		once, _, err := a.Link(api.Caller{Role: api.Operator, Name: who}, api.Monitor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return once
+	}
+	redeem := func(once string) string {
+		t.Helper()
+		s, err := a.Redeem(far, once)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Token
+	}
+	session, waiting := redeem(link("token alice")), link("token alice")
+	for range 2 * maxSessions {
+		redeem(link("token bob"))
+	}
+	for range 2 * maxLinks {
+		link("token bob")
+	}
+	if _, err := a.Token(far, session); err != nil {
+		t.Errorf("her session: %v", err)
+	}
+	redeem(waiting)
 }

@@ -58,13 +58,17 @@ type tokenLogin struct {
 func newPolicy(c *config.Access) (*policy, error) {
 	p := &policy{admitted: NewPrefixes(c.Allow, c.Deny)}
 	var errs []error
+	trusted := ""
 	if c.ClientCA != "" {
-		pool, err := readAuthorities(c.ClientCA)
-		p.clients = pool
+		pool, sum, err := readAuthorities(c.ClientCA)
+		p.clients, trusted = pool, "/"+hex.EncodeToString(sum[:])
 		errs = append(errs, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Certificates)) {
 		l, err := newCertificate(name, c.Certificates[name])
+		if l.san != "" { // of whom the authorities say that he is called so
+			l.id += trusted
+		}
 		p.certs, errs = append(p.certs, l), append(errs, err, checkOnly(KindCertificate, name, l.only))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Tokens)) {
@@ -101,6 +105,9 @@ func newTokenLogin(name string, c config.TokenLogin) (tokenLogin, error) {
 	copy(t.hash[:], hash)
 	t.until = time.Time(c.Expires)
 	t.id += "/" + hex.EncodeToString(t.hash[:])
+	for _, from := range c.From {
+		t.id += "/" + from.String()
+	}
 	t.of = "token/" + hex.EncodeToString(t.hash[:])
 	return t, err
 }
@@ -131,21 +138,21 @@ func checkOnly(kind, name string, only []string) error {
 	return nil
 }
 
-func readAuthorities(path string) (*x509.CertPool, error) {
+func readAuthorities(path string) (pool *x509.CertPool, sum [sha256.Size]byte, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("access.client-ca: %w", err)
+		return nil, sum, fmt.Errorf("access.client-ca: %w", err)
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxCAFile {
-		return nil, fmt.Errorf("access.client-ca: %s: must be a file of at most %d octets", path, maxCAFile)
+		return nil, sum, fmt.Errorf("access.client-ca: %s: must be a file of at most %d octets", path, maxCAFile)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("access.client-ca: %w", err)
+		return nil, sum, fmt.Errorf("access.client-ca: %w", err)
 	}
-	pool := x509.NewCertPool()
+	pool = x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(b) {
-		return nil, fmt.Errorf("access.client-ca: %s has no certificate in PEM", path)
+		return nil, sum, fmt.Errorf("access.client-ca: %s has no certificate in PEM", path)
 	}
-	return pool, nil
+	return pool, sha256.Sum256(b), nil
 }

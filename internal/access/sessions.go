@@ -25,7 +25,8 @@ const (
 const (
 	linkLife    = 5 * time.Minute
 	sessionLife = 12 * time.Hour
-	// Only who is logged in makes links, and links sessions: these bound what a script in a loop may cost. The oldest goes.
+	// Only who is logged in makes links, and links sessions: these bound what a script in a loop may cost. The oldest of the same
+	// maker goes, if there is one, so that no script logs others out.
 	maxLinks    = 64
 	maxSessions = 256
 )
@@ -65,7 +66,8 @@ func add(list []session, s session, most int) []session {
 	now := time.Now()
 	list = slices.DeleteFunc(list, func(s session) bool { return now.After(s.until) })
 	if len(list) >= most {
-		list = slices.Delete(list, 0, 1)
+		i := max(0, slices.IndexFunc(list, func(o session) bool { return o.of.Name == s.of.Name }))
+		list = slices.Delete(list, i, i+1)
 	}
 	return append(list, s)
 }

@@ -139,6 +139,28 @@ func decode(b []byte, into any) error {
 	if _, err := d.Token(); err != io.EOF {
 		return errors.New("something follows the JSON object of the arguments")
 	}
+	return spelled(b, reflect.TypeOf(into).Elem())
+}
+
+// spelled refuses members that the decoder takes for another's name, in other case: what is written down, and a key of idempotency,
+// go by the names as they are declared.
+func spelled(b []byte, args reflect.Type) error {
+	if args.Kind() != reflect.Struct {
+		return nil
+	}
+	declared := make(map[string]bool)
+	for f := range args.Fields() {
+		declared[f.Tag.Get("json")] = true
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(b, &members); err != nil {
+		return err
+	}
+	for name := range members {
+		if !declared[name] {
+			return fmt.Errorf("the arguments must be a JSON object of what the command takes: unknown field %q", name)
+		}
+	}
 	return nil
 }
 

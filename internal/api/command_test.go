@@ -226,3 +226,29 @@ func TestRoleNames(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// What is done must be what is written down, which goes by the names as they are declared: a decoder of JSON takes others for them.
+func TestArgumentsAreSpelledAsDeclared(t *testing.T) {
+	type keyArgs struct {
+		Task string `json:"task" help:"which"`
+	}
+	cmd := Command[keyArgs, None]{Name: "end task", Role: Operator, Changes: true, Summary: "end it"}
+	done := ""
+	table, err := NewTable([]Declared{cmd}, BindChange(cmd, func(_ context.Context, _ Caller, a keyArgs) (c Change[None], err error) {
+		done = a.Task
+		return c, nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, body := range []string{`{"Task":"evil"}`, `{"task":"good","TASK":"evil"}`, "{\"task\":\"good\",\"tas\u212a\":\"evil\"}", "{\"task\":\"good\",\"ta\u017fk\":\"evil\"}"} {
+		args, _, err := SplitHow([]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		done = ""
+		if _, err := table.Plan(t.Context(), Caller{Role: Operator}, cmd.Name, args); KindOf(err) != BadArgument || done != "" {
+			t.Errorf("%s: %v, planned with %q, written down as %s", body, err, done, cmd.Declaration().Redact(args))
+		}
+	}
+}

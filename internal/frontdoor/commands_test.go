@@ -241,6 +241,8 @@ func TestChangesAreLogged(t *testing.T) {
 		switch a.Word {
 		case "no":
 			return said{}, api.Failf(api.Conflict, "not now")
+		case "many":
+			return said{}, api.Failf(api.TooMany, "not so often")
 		case "oh":
 			return said{}, errors.New("broken")
 		}
@@ -271,6 +273,12 @@ func TestChangesAreLogged(t *testing.T) {
 	}
 	if log.Len() > 0 {
 		t.Errorf("reading writes to the log: %q", log)
+	}
+	for _, body := range []string{`{"word":"many"}`, `{"x":"y","dry_run":true}`, `{"word":"yes","dry_run":true}`} { // as often as somebody likes
+		c.ServeHTTP(httptest.NewRecorder(), requestBy(t.Context(), api.Operator, "POST", "/v1/actions/word-change", strings.NewReader(body)))
+		if log.Len() > 0 {
+			t.Errorf("%s: the log says %q", body, log)
+		}
 	}
 	// What was not even looked at is for the ledger, who judges how often somebody may be written down.
 	c.ServeHTTP(httptest.NewRecorder(), requestBy(t.Context(), api.Operator, "POST", "/v1/actions/word-change", strings.NewReader("{\"word\":\"\x1b\"}")))

@@ -82,6 +82,7 @@ func (c *contents) routes() http.Handler {
 		mux.Handle("GET /v1/stream", c.needs("the stream", api.DoorStream, http.HandlerFunc(c.stream)))
 	}
 	mux.Handle("/v1/", c.known(c.commands))
+	mux.Handle("/v1", c.known(c.commands)) // or net/http would answer with a redirection as long as the query
 	if c.door == nil {
 		return withoutCache(mux)
 	}

@@ -22,8 +22,9 @@ type Changes interface {
 type Desk struct {
 	table   *api.Table
 	changes Changes
-	admins  chan struct{} // places of admins, and
-	others  chan struct{} // of everybody else
+	admins  chan struct{} // places of admins,
+	others  chan struct{} // of everybody else,
+	kept    chan struct{} // and of operators beside those
 	log     *slog.Logger
 	faults  *faults
 }
@@ -36,7 +37,8 @@ func NewDesk(table *api.Table, changes Changes, log *slog.Logger) *Desk {
 
 func newDesk(table *api.Table, changes Changes, log *slog.Logger, faults *faults) *Desk {
 	return &Desk{table: table, changes: changes, log: log, faults: faults,
-		admins: make(chan struct{}, commandsOfAdmins), others: make(chan struct{}, maxCommands-commandsOfAdmins)}
+		admins: make(chan struct{}, commandsOfAdmins), kept: make(chan struct{}, keptForOperators),
+		others: make(chan struct{}, maxCommands-commandsOfAdmins-keptForOperators)}
 }
 
 // Declarations are all commands in their order.
@@ -82,22 +84,27 @@ func (d *Desk) refused(who api.Caller, c api.Declaration, args []byte, how api.H
 
 // enter takes a place, which leave gives back.
 func (d *Desk) enter(ctx context.Context, who api.Caller) (leave func(), err error) {
-	places := d.others
-	if who.Role == api.Admin { // what the others have asked for must not lock an admin out
+	places, kept := d.others, (chan struct{})(nil)
+	switch who.Role { // what the others have asked for must not lock an admin out, nor an operator what those below have
+	case api.Admin:
 		places = d.admins
+	case api.Operator:
+		kept = d.kept
 	}
 	select {
 	case places <- struct{}{}:
 		return func() { <-places }, nil
+	case kept <- struct{}{}:
+		return func() { <-kept }, nil
 	case <-ctx.Done():
-		return nil, api.Failf(api.Unavailable, "%d commands run already; try again later", cap(places))
+		return nil, api.Failf(api.Unavailable, "%d commands run already; try again later", cap(places)+cap(kept))
 	}
 }
 
 // do does a command that the caller may.
 func (d *Desk) do(ctx context.Context, who api.Caller, c api.Declaration, args []byte, how api.How) (any, error) {
 	result, err := d.call(ctx, who, c, args, how)
-	if err != nil || !how.DryRun {
+	if k := api.KindOf(err); !(how.DryRun || k == api.TooMany) || err != nil && k == api.Internal { // nothing bounds these, but in the audit log
 		d.note(who, c, args, err)
 	}
 	return result, err

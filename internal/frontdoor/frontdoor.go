@@ -26,6 +26,7 @@ const (
 	maxScrapes       = 4  // at once: each holds a whole answer
 	maxCommands      = 16 // at once, for the same reason; more wait
 	commandsOfAdmins = 4  // of them, which nobody else can take, and with which they have to do
+	keptForOperators = 4  // of them, so that who only reads locks nobody out who changes something
 	maxHeader        = 8 << 10
 	maxBody          = 8 << 10 // the arguments of a command, and so what it writes to the log
 

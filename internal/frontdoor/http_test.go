@@ -34,6 +34,8 @@ func TestStrangersLearnLittle(t *testing.T) {
 		{401, "GET", "/v1/", nil},
 		{401, "GET", "/v1/say?word=" + long, nil},
 		{401, "GET", "/v1/" + long, nil},
+		{401, "GET", "/v1?" + strings.Repeat("&", 3000), nil},
+		{404, "GET", "/v1%2F" + long, nil},
 		{401, "POST", "/v1/actions/word-change", nil},
 		{401, "GET", "/v1/stream", nil},
 		{401, "GET", "/metrics", nil},

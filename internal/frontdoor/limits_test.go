@@ -223,6 +223,25 @@ func TestCommandsAreBounded(t *testing.T) {
 	})
 }
 
+// Who only reads takes no place of those who change something, however slowly he reads what he asked for.
+func TestMonitorsLockNoOperatorOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := commandsFor(testTable(t))
+		until := make(chan struct{})
+		for range maxCommands {
+			go c.ServeHTTP(&blocked{httptest.NewRecorder(), until}, requestBy(t.Context(), api.Monitor, "GET", "/v1/say", nil))
+		}
+		synctest.Wait()
+		w := httptest.NewRecorder()
+		c.ServeHTTP(w, requestBy(t.Context(), api.Operator, "GET", "/v1/say", nil))
+		if w.Code != http.StatusOK {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		close(until)
+		synctest.Wait()
+	})
+}
+
 // blocked is a reader that does not read.
 type blocked struct {
 	*httptest.ResponseRecorder

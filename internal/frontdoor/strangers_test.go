@@ -104,6 +104,15 @@ func TestStrangersArePaced(t *testing.T) {
 			t.Errorf("%s %q: %d, Retry-After %q, the connection ends: %v", bad.path, bad.headers, response.StatusCode, response.Header.Get("Retry-After"), response.Close)
 		}
 	}
+	for _, path := range []string{"/v1%2Fsession", "/v1/session%2F", "/%76%31/session"} { // as none of ours is written, and log-ins are not paced here
+		request, err := http.NewRequest("POST", "https://"+s.tls+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response, _ := s.paced(t, request, nil); response.StatusCode != 429 || !response.Close {
+			t.Errorf("POST %s: %d, the connection ends: %v", path, response.StatusCode, response.Close)
+		}
+	}
 	for once, status := range map[string]int{"once": 200, "twice": 429} { // a log-in that counts is not counted
 		if response, _ := s.ask(t, s.browser(t, nil), "POST", "/v1/session", nil, "Authorization", "Bearer "+once); response.StatusCode != status {
 			t.Errorf("session %s: %d, want %d", once, response.StatusCode, status)

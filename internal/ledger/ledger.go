@@ -64,7 +64,11 @@ func (l *Ledger) Refused(who api.Caller, d api.Declaration, args []byte, how api
 
 // Change does a command that changes something, and answers with its Outcome. Its error has an api.Kind.
 func (l *Ledger) Change(ctx context.Context, who api.Caller, d api.Declaration, args []byte, how api.How) (any, error) {
-	if err := checkHow(d, how); err != nil {
+	err := l.paced(who, how) // first: each that passes may be a line in the system's log, too
+	if err == nil {
+		err = checkHow(d, how)
+	}
+	if err != nil {
 		l.Refused(who, d, args, how, err)
 		return nil, err
 	}
@@ -72,7 +76,7 @@ func (l *Ledger) Change(ctx context.Context, who api.Caller, d api.Declaration, 
 		return l.typed(d, func() (outcome, error) { return l.change(ctx, who, d, args, how) })
 	}
 	return l.typed(d, func() (outcome, error) {
-		return l.replays.once(ctx, replayKey(who, how.Key), request(d, args, how), func() (outcome, error) { return l.change(ctx, who, d, args, how) })
+		return l.replays.once(ctx, replayKey(who, how.Key), request(d, args, how), who.Login, func() (outcome, error) { return l.change(ctx, who, d, args, how) })
 	})
 }
 
@@ -102,10 +106,6 @@ func checkHow(d api.Declaration, how api.How) error {
 }
 
 func (l *Ledger) change(ctx context.Context, who api.Caller, d api.Declaration, args []byte, how api.How) (o outcome, err error) {
-	if err := l.paced(who, how); err != nil {
-		l.Refused(who, d, args, how, err)
-		return o, err
-	}
 	leave, err := l.enter(ctx, d)
 	if err != nil {
 		return o, err
@@ -116,7 +116,7 @@ func (l *Ledger) change(ctx context.Context, who api.Caller, d api.Declaration, 
 		err = api.Failf(api.Conflict, "%s cannot be undone as things are, so there is nothing to confirm: ask without it", d.Name)
 	}
 	if err == nil {
-		err = l.pending.overlaps(p)
+		err = l.pending.overlaps(p, d.Redact(args))
 	}
 	if err != nil {
 		l.Refused(who, d, args, how, err)
@@ -179,14 +179,14 @@ func (l *Ledger) carryOut(ctx context.Context, who api.Caller, p *api.Planned, r
 	head, err := l.audit.Append(r)
 	written := err == nil
 	if err != nil {
-		if !p.Urgent || !who.Root {
+		if !p.Urgent || !who.Root || how.ConfirmWithin > 0 { // the change has no number to be confirmed by
 			l.metrics.done("unwritten")
-			return o, api.Failf(api.Unavailable, "nothing was changed, because it cannot be written into the audit log: %w; root may still revoke and drain, on the control socket", err)
+			return o, api.Failf(api.Unavailable, "nothing was changed, because it cannot be written into the audit log: %w; root may still revoke and drain on the control socket, without confirm-within", err)
 		}
 		l.log.Warn("done without a record, because the audit log cannot be written", "command", p.Name, "caller", who.Name, "arguments", string(r.Args), "error", err)
 	}
 	o.Change = head.Sequence
-	confirm := how.ConfirmWithin > 0 && !p.Nothing() && written
+	confirm := how.ConfirmWithin > 0 && !p.Nothing()
 	if confirm {
 		if o.ConfirmBy, err = l.pending.add(o.Change, p, r, how.ConfirmWithin, time.Now()); err != nil { // without a number: the same key may be tried again
 			return outcome{}, l.finish(r, o.Change, p, nil, api.Failf(api.Unavailable, "nothing was changed, because how to undo it cannot be written down: %w", err))

@@ -243,12 +243,17 @@ func TestAnUnwritableLog(t *testing.T) {
 		"admin from elsewhere, urgent": {api.Caller{Role: api.Admin, Name: "certificate root"}, "lamp on", false},
 		"root, not urgent":             {root, "lamp off", false},
 		"root, urgent":                 {root, "lamp on", true},
+		"root, urgent, for a while":    {root, "lamp on", false},
 	} {
 		var log bytes.Buffer
 		h := newHouse(t, t.TempDir(), nil)
 		h.log = slog.New(slog.NewTextHandler(&log, nil))
 		h.full, h.on["hall"] = true, c.command == "lamp off"
-		_, err := h.ask(t, c.who, c.command, `{"lamp":"hall","code":"sesame"}`, api.How{})
+		how := api.How{}
+		if strings.Contains(name, "while") { // which would not end
+			how.ConfirmWithin = time.Minute
+		}
+		_, err := h.ask(t, c.who, c.command, `{"lamp":"hall","code":"sesame"}`, how)
 		if done := h.events() != ""; done != c.done || c.done != (err == nil) || err != nil && api.KindOf(err) != api.Unavailable {
 			t.Errorf("%s: done %v, %v", name, done, err)
 		}
@@ -286,6 +291,12 @@ func TestAChangeIsMadeOnceByItsKey(t *testing.T) {
 	}
 	if o, err := ask(root, "lamp on", `{"lamp":"hall"}`, "k1"); err != nil || o.Replayed || h.events() == "" {
 		t.Errorf("somebody else's key: %+v, %v", o, err)
+	}
+	for _, login := range []string{"session/1", "session/2"} { // both by links of one, and perhaps of other roles
+		guest := api.Caller{Role: api.Operator, Name: "link of alice", Login: login}
+		if o, err := ask(guest, "lamp off", `{"lamp":"porch"}`, "k1"); err != nil || o.Replayed != (login == "session/2") || (o.Result == nil) != o.Replayed {
+			t.Errorf("%s, who is called the same: %+v, %v", login, o, err)
+		}
 	}
 	if _, err := ask(alice, "lamp on", ``, "k2"); api.KindOf(err) != api.NotFound {
 		t.Error(err)
@@ -351,7 +362,7 @@ func TestTheSameKeyAtTheSameTime(t *testing.T) {
 func TestOldKeysAreForgotten(t *testing.T) {
 	var r replays
 	for i := range 3 * maxReplays {
-		_, err := r.once(t.Context(), fmt.Sprint(i), "x", func() (outcome, error) { return outcome{Change: 1}, nil })
+		_, err := r.once(t.Context(), fmt.Sprint(i), "x", "", func() (outcome, error) { return outcome{Change: 1}, nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -359,10 +370,10 @@ func TestOldKeysAreForgotten(t *testing.T) {
 	if len(r.known) != maxReplays || len(r.order) != maxReplays {
 		t.Errorf("%d keys, %d in order", len(r.known), len(r.order))
 	}
-	if _, first := r.find(fmt.Sprint(3*maxReplays-1), "x"); first {
+	if _, first := r.find(fmt.Sprint(3*maxReplays-1), "x", ""); first {
 		t.Error("the newest is forgotten")
 	}
-	if _, first := r.find("0", "x"); !first {
+	if _, first := r.find("0", "x", ""); !first {
 		t.Error("the oldest is remembered")
 	}
 }
@@ -437,7 +448,7 @@ func TestAPanicIsNoSuccess(t *testing.T) {
 		begun, going := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer func() { _ = recover() }()
-			_, _ = r.once(t.Context(), "k", "x", func() (outcome, error) {
+			_, _ = r.once(t.Context(), "k", "x", "", func() (outcome, error) {
 				close(begun)
 				<-going
 				panic("a bug")
@@ -446,7 +457,7 @@ func TestAPanicIsNoSuccess(t *testing.T) {
 		<-begun
 		waited := make(chan error, 1)
 		go func() {
-			_, err := r.once(t.Context(), "k", "x", nil)
+			_, err := r.once(t.Context(), "k", "x", "", nil)
 			waited <- err
 		}()
 		synctest.Wait()
@@ -454,7 +465,7 @@ func TestAPanicIsNoSuccess(t *testing.T) {
 		if err := <-waited; api.KindOf(err) != api.Internal || err == nil {
 			t.Errorf("who waited: %v", err)
 		}
-		if _, err := r.once(t.Context(), "k", "x", nil); api.KindOf(err) != api.Internal || err == nil {
+		if _, err := r.once(t.Context(), "k", "x", "", nil); api.KindOf(err) != api.Internal || err == nil {
 			t.Errorf("who asks again: %v", err)
 		}
 	})
@@ -463,9 +474,9 @@ func TestAPanicIsNoSuccess(t *testing.T) {
 // However many keys come meanwhile, that of a change that is being made is not forgotten, or it would be made twice.
 func TestAKeyInUseIsNotForgotten(t *testing.T) {
 	var r replays
-	_, err := r.once(t.Context(), "slow", "x", func() (outcome, error) {
+	_, err := r.once(t.Context(), "slow", "x", "", func() (outcome, error) {
 		for i := range 2 * maxReplays {
-			if _, err := r.once(t.Context(), fmt.Sprint(i), "x", func() (outcome, error) { return outcome{Change: 1}, nil }); err != nil {
+			if _, err := r.once(t.Context(), fmt.Sprint(i), "x", "", func() (outcome, error) { return outcome{Change: 1}, nil }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -474,7 +485,7 @@ func TestAKeyInUseIsNotForgotten(t *testing.T) {
 	if err != nil || len(r.known) != maxReplays || len(r.order) != maxReplays {
 		t.Errorf("%d keys, %d in order, %v", len(r.known), len(r.order), err)
 	}
-	if p, first := r.find("slow", "x"); first || p.outcome.Change != 2 {
+	if p, first := r.find("slow", "x", ""); first || p.outcome.Change != 2 {
 		t.Errorf("%+v", p)
 	}
 }
@@ -505,6 +516,18 @@ func TestAttemptsAreBounded(t *testing.T) {
 		}
 		if n := tries(api.Caller{Role: api.Operator, Name: "bob"}, 10); n != 10 {
 			t.Errorf("%d of somebody else", n)
+		}
+		carol, replayed := api.Caller{Role: api.Operator, Name: "carol"}, 0
+		for range attemptBurst + 50 { // each that is answered may be a line in the system's log
+			if _, err := h.ask(t, carol, "lamp on", `{"lamp":"hall"}`, api.How{Key: "k"}); err == nil {
+				replayed++
+			}
+			if _, err := h.ask(t, carol, "lamp smash", `{"lamp":"hall"}`, api.How{ConfirmWithin: time.Minute}); api.KindOf(err) == api.BadArgument {
+				replayed++
+			}
+		}
+		if replayed != attemptBurst {
+			t.Errorf("%d replays and bad requests", replayed)
 		}
 		time.Sleep(time.Minute)
 		if n := tries(alice, 50); n != 10 {

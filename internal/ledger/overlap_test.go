@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,6 +94,29 @@ func TestOneOnTopOfAnotherIsRefused(t *testing.T) {
 	}
 	if _, err := h.ask(t, alice, "lamp dim", `{"to":"off"}`, api.How{}); err != nil || level != "off" {
 		t.Errorf("afterwards: %v, %s", err, level)
+	}
+}
+
+// Who wants what waits to be undone must not be told that all is well: it would end without a word.
+func TestWhatWaitsIsNotSoForGood(t *testing.T) {
+	h := newHouse(t, t.TempDir(), nil)
+	first, err := h.ask(t, alice, "lamp on", `{"lamp":"hall"}`, api.How{ConfirmWithin: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range []api.How{{}, {DryRun: true}, {ConfirmWithin: time.Minute}} {
+		if _, err := h.ask(t, root, "lamp on", `{"lamp":"hall"}`, how); api.KindOf(err) != api.Conflict || !strings.Contains(err.Error(), "change 1, turn hall on, waits") {
+			t.Errorf("%+v: %v", how, err)
+		}
+	}
+	if _, err := h.ask(t, root, "lamp on", `{"lamp":"attic"}`, api.How{}); err != nil {
+		t.Errorf("another one: %v", err)
+	}
+	if err := h.Confirm(first.Change); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.ask(t, root, "lamp on", `{"lamp":"hall"}`, api.How{}); err != nil {
+		t.Errorf("confirmed: %v", err)
 	}
 }
 

@@ -20,6 +20,7 @@ const (
 // replay is what became of a change that was asked for with a key.
 type replay struct {
 	request string
+	login   string        // of who asked: others may be called the same, as all who came by links of one
 	done    chan struct{} // closed when outcome and err are there
 	outcome outcome
 	err     error
@@ -41,9 +42,10 @@ func request(d api.Declaration, args []byte, how api.How) string {
 	return fmt.Sprintf("%s\x00%s\x00%v", d.Name, d.Redact(args), how.ConfirmWithin)
 }
 
-// once does f, unless the key is known: then its answer is given again.
-func (r *replays) once(ctx context.Context, key, request string, f func() (outcome, error)) (outcome, error) {
-	p, first := r.find(key, request)
+// once does f, unless the key is known: then its answer is given again, with the result to the same log-in alone, since secrets may
+// be in it.
+func (r *replays) once(ctx context.Context, key, request, login string, f func() (outcome, error)) (outcome, error) {
+	p, first := r.find(key, request, login)
 	if first {
 		finished := false
 		defer func() {
@@ -69,17 +71,20 @@ func (r *replays) once(ctx context.Context, key, request string, f func() (outco
 	}
 	o := p.outcome
 	o.Replayed = true
+	if p.login != login {
+		o.Result = nil
+	}
 	return o, p.err
 }
 
-func (r *replays) find(key, request string) (p *replay, first bool) {
+func (r *replays) find(key, request, login string) (p *replay, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
 	if p := r.known[key]; p != nil && now.Before(p.until) {
 		return p, false
 	}
-	p = &replay{request: request, done: make(chan struct{}), until: now.Add(replayTime)}
+	p = &replay{request: request, login: login, done: make(chan struct{}), until: now.Add(replayTime)}
 	r.put(key, p)
 	return p, true
 }

@@ -24,8 +24,8 @@ func TestChangesAreEvents(t *testing.T) {
 		})
 		stop := h.running(t)
 		confirmIn(t, h, time.Minute)
-		for _, how := range []api.How{{}, {DryRun: true}} { // it is on, and is only tried
-			if _, err := h.ask(t, alice, "lamp on", `{"lamp":"hall"}`, how); err != nil {
+		for _, how := range []api.How{{}, {DryRun: true}} { // it is off, and is only tried
+			if _, err := h.ask(t, alice, "lamp off", `{"lamp":"attic"}`, how); err != nil {
 				t.Fatal(err)
 			}
 		}

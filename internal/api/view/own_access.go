@@ -19,7 +19,7 @@ func showGrants(out io.Writer, g api.Grants, now time.Time) {
 		state := "counts"
 		switch {
 		case g.Revoked != nil:
-			state = "revoked " + moment(*g.Revoked)
+			state = "revoked " + moment(*g.Revoked) + " by " + Word(g.RevokedBy)
 		case g.Until != nil && now.After(*g.Until):
 			state = "ended"
 		}

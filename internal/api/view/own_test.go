@@ -13,7 +13,7 @@ func TestViewsOfOwnCommands(t *testing.T) {
 	serving := api.Serving{Draining: true, Listeners: []api.Listener{{Name: "[::]:4460/tcp", Service: "keyexchange", Drains: true, Draining: true}, {Name: "/run/x.sock", Service: "management"}}}
 	grants := api.Grants{Grants: []api.Grant{
 		{Kind: "certificate", Name: "alice", Role: "admin", Source: "configuration", LastUse: new(ago(hour))},
-		{Kind: "token", Name: "prometheus", Role: "monitor", Only: []string{"metrics"}, Source: "command", Until: new(now.Add(day)), Revoked: new(ago(day))},
+		{Kind: "token", Name: "prometheus", Role: "monitor", Only: []string{"metrics"}, Source: "command", Until: new(now.Add(day)), Revoked: new(ago(day)), RevokedBy: "uid 0"},
 		{Kind: "token", Name: "old", Role: "monitor", Source: "command", Until: new(ago(day))},
 	}}
 	for _, c := range []struct {
@@ -49,7 +49,7 @@ the record cannot be saved
 		{"access revoke", grants, `
 KIND         NAME        ROLE     ONLY     ENDS     USED    FROM           STATE
 certificate  alice       admin    -        -        1h ago  configuration  counts
-token        prometheus  monitor  metrics  in 24h   -       command        revoked 24h ago
+token        prometheus  monitor  metrics  in 24h   -       command        revoked 24h ago by uid 0
 token        old         monitor  -        24h ago  -       command        ended
 `},
 		{"access token", api.IssuedToken{Name: "x", Role: "monitor", Until: now.Add(day), Token: "ntptsd_x"},

@@ -2,12 +2,16 @@ package console
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 )
@@ -51,25 +55,30 @@ func codeOf(k api.Kind) int {
 
 // writer writes answers. An error sticks and is told by flush.
 type writer struct {
-	conn net.Conn
-	b    *bufio.Writer
-	told *counters
+	conn  net.Conn
+	b     *bufio.Writer
+	told  *counters
+	until time.Time // when a long answer must have been taken; zero: none is written
 }
 
 func newWriter(conn net.Conn, told *counters) *writer {
 	w := &writer{conn: conn, told: told}
-	w.b = bufio.NewWriterSize(deadlined{conn}, maxOut)
+	w.b = bufio.NewWriterSize(deadlined{w}, maxOut)
 	return w
 }
 
 // deadlined gives every write its time: a reader who does not read is cut.
-type deadlined struct{ net.Conn }
+type deadlined struct{ *writer }
 
 func (d deadlined) Write(b []byte) (int, error) {
-	if err := d.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+	deadline := time.Now().Add(writeTimeout)
+	if !d.until.IsZero() && d.until.Before(deadline) {
+		deadline = d.until
+	}
+	if err := d.conn.SetWriteDeadline(deadline); err != nil {
 		return 0, err
 	}
-	return d.Conn.Write(b)
+	return d.conn.Write(b)
 }
 
 func (w *writer) flush() error { return w.b.Flush() }
@@ -111,6 +120,16 @@ func (w *writer) end() { w.b.WriteString("." + newline) }
 
 // object is an answer in JSON, on one line.
 func (w *writer) object(code int, result any, problem *api.Problem) error {
+	b, err := encoded(code, result, problem)
+	if err != nil {
+		return err
+	}
+	w.told.count(code)
+	w.json(b)
+	return nil
+}
+
+func encoded(code int, result any, problem *api.Problem) ([]byte, error) {
 	var answer any = struct {
 		Code   int `json:"code"`
 		Result any `json:"result"`
@@ -121,14 +140,30 @@ func (w *writer) object(code int, result any, problem *api.Problem) error {
 			Error *api.Problem `json:"error"`
 		}{code, problem}
 	}
-	b, err := json.Marshal(answer) // escapes control characters
-	if err != nil {
-		return api.Fail(api.Internal, err)
+	b, err := json.Marshal(answer)
+	return b, api.Fail(api.Internal, err)
+}
+
+// json is a line of JSON, in which all is an escape that a terminal would act on: an encoder leaves some of that as it is.
+func (w *writer) json(b []byte) {
+	if bytes.ContainsFunc(b, acts) {
+		b = escaped(b)
 	}
-	w.told.count(code)
 	w.b.Write(b)
 	w.b.WriteString(newline)
-	return nil
+}
+
+func escaped(text []byte) (b []byte) {
+	for _, r := range string(text) {
+		if !acts(r) {
+			b = utf8.AppendRune(b, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			b = fmt.Appendf(b, `\u%04x`, unit)
+		}
+	}
+	return b
 }
 
 // harmless has nothing that a terminal would act on: no control characters, and no marks that turn the direction of text.
@@ -145,5 +180,8 @@ func harmless(s string) string {
 }
 
 func acts(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r < ' ' || r == 0x7f
+	}
 	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar || r == '\u2028' || r == '\u2029'
 }

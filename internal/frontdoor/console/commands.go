@@ -129,10 +129,9 @@ func (s *session) command(ctx context.Context, d api.Declaration, args []string,
 		n, err := s.Words.Say(ctx, d.Name, args)
 		switch {
 		case err == nil && asJSON:
-			return s.out.object(codeOK, n, nil)
+			return s.object(n)
 		case err == nil:
-			s.block(d.Name, n.Text)
-			return nil
+			return s.block(d.Name, n.Text)
 		case s.pure(d) || api.KindOf(err) != api.Conflict: // else the table knows it of any daemon
 			return err
 		}
@@ -146,7 +145,7 @@ func (s *session) command(ctx context.Context, d api.Declaration, args []string,
 		return err
 	}
 	if asJSON {
-		return s.out.object(codeOK, result, nil)
+		return s.object(result)
 	}
 	b, err := json.Marshal(result)
 	if err != nil {
@@ -156,19 +155,12 @@ func (s *session) command(ctx context.Context, d api.Declaration, args []string,
 	if err != nil {
 		return api.Fail(api.Internal, err)
 	}
-	s.block(d.Name, text)
-	return nil
+	return s.block(d.Name, text)
 }
 
 // pure tells that a command has no other answer than the daemon's own text.
 func (s *session) pure(d api.Declaration) bool {
 	return d.Name != api.GetTracking.Name && d.Name != api.GetSources.Name && d.Name != api.GetClients.Name
-}
-
-func (s *session) block(name, text string) {
-	s.out.begin(name)
-	s.out.data(text)
-	s.out.end()
 }
 
 // arguments makes the JSON object of what was typed: texts and numbers in their order, or any as name=value.
@@ -279,5 +271,5 @@ func (s *session) help(about []string) {
 			fmt.Fprintf(&b, "%-19s %s\n", about[0], about[1])
 		}
 	}
-	s.block("help", b.String())
+	_ = s.block("help", b.String()) // which is short
 }

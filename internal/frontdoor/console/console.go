@@ -22,6 +22,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
@@ -73,6 +74,7 @@ type Console struct {
 	View func(command string, answer []byte, now time.Time) (string, error)
 
 	answers counters
+	longs   atomic.Int32 // long answers that are being written
 }
 
 // session is one connection, and belongs to its goroutine.

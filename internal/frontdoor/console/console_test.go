@@ -2,6 +2,7 @@ package console
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,8 @@ type world struct {
 	feed    feed
 	revoked atomic.Bool
 	asked   []string
+	long    string // what activity says
+	console *Console
 }
 
 // feed is a stream by hand.
@@ -61,12 +64,16 @@ func (w *world) Token(_ netip.Addr, t string) (api.Caller, error) {
 func (w *world) Still(api.Caller) bool { return !w.revoked.Load() }
 
 func (w *world) Say(_ context.Context, word string, args []string) (api.Native, error) {
-	w.asked = append(w.asked, fmt.Sprint(word, args))
+	if word != "activity" { // which is asked by many at once
+		w.asked = append(w.asked, fmt.Sprint(word, args))
+	}
 	switch word {
 	case "clients":
 		return api.Native{}, api.Failf(api.Conflict, "clients is a word of chronyd")
 	case "rv":
 		return api.Native{}, api.Failf(api.NotFound, "no such association [mode6 error 4]")
+	case "activity":
+		return api.Native{Daemon: "chrony", Text: w.long}, nil
 	case "sysinfo":
 		return api.Native{}, api.Failf(api.Unavailable, "ntpd does not answer\r\n250 forged")
 	}
@@ -74,7 +81,7 @@ func (w *world) Say(_ context.Context, word string, args []string) (api.Native, 
 }
 
 func (w *world) table(t testing.TB) *api.Table {
-	declared := []api.Declared{api.GetTracking, api.GetClients, api.GetKeys, api.RotateKeys, api.GetPeers, api.GetVariables, api.GetSysinfo, api.GetEvents}
+	declared := []api.Declared{api.GetTracking, api.GetClients, api.GetKeys, api.RotateKeys, api.GetPeers, api.GetVariables, api.GetSysinfo, api.GetEvents, api.GetActivity}
 	native := func(context.Context, api.Caller, api.None) (api.Native, error) {
 		return api.Native{}, errors.New("unused")
 	}
@@ -91,7 +98,7 @@ func (w *world) table(t testing.TB) *api.Table {
 		api.BindChange(api.RotateKeys, func(_ context.Context, _ api.Caller, a api.RingArg) (api.Change[api.Keys], error) {
 			return api.Change[api.Keys]{Plan: api.Plan{Summary: "rotate " + a.Ring}}, nil
 		}),
-		api.Bind(api.GetPeers, native), api.Bind(api.GetSysinfo, native),
+		api.Bind(api.GetPeers, native), api.Bind(api.GetSysinfo, native), api.Bind(api.GetActivity, native),
 		api.Bind(api.GetVariables, func(context.Context, api.Caller, api.AssociationArg) (api.Native, error) { return api.Native{}, nil }),
 		api.Bind(api.GetEvents, func(context.Context, api.Caller, api.EventsArg) (api.Events, error) { return api.Events{}, nil }))
 	if err != nil {
@@ -117,16 +124,18 @@ func (d desk) Call(ctx context.Context, who api.Caller, name string, args []byte
 
 // open starts a console and gives the other end.
 func (w *world) open(t testing.TB, who api.Caller) (peer net.Conn, ended <-chan struct{}) {
-	c := &Console{Commands: desk{w.table(t)}, Words: w, Logins: w, Stream: w.feed,
-		View: func(command string, answer []byte, _ time.Time) (string, error) {
-			return command + " " + string(answer), nil
-		}}
+	if w.console == nil {
+		w.console = &Console{Commands: desk{w.table(t)}, Words: w, Logins: w, Stream: w.feed,
+			View: func(command string, answer []byte, _ time.Time) (string, error) {
+				return command + " " + string(answer), nil
+			}}
+	}
 	here, there := net.Pipe()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer here.Close()
-		c.Serve(t.Context(), here, who)
+		w.console.Serve(t.Context(), here, who)
 	}()
 	t.Cleanup(func() { there.Close(); <-done })
 	return there, done
@@ -456,4 +465,33 @@ func FuzzLines(f *testing.F) {
 			t.Errorf("%q are %q when quoted (%v)", words, again, err)
 		}
 	})
+}
+
+// JSON is read at terminals, too, and an encoder escapes no more than what is below a blank.
+func TestJSONActsOnNoTerminal(t *testing.T) {
+	w := &world{feed: make(feed)}
+	for _, text := range []string{"\u009b2J", "\u007f", "\u202eevil", "\U000e0041", "fine \u00e9"} {
+		var out bytes.Buffer
+		o := &writer{b: bufio.NewWriter(&out), told: &counters{}}
+		if err := o.object(codeOK, text, nil); err != nil || o.b.Flush() != nil {
+			t.Fatal(err)
+		}
+		var back struct{ Result string }
+		if err := json.Unmarshal(out.Bytes(), &back); err != nil || back.Result != text || strings.ContainsFunc(strings.TrimSpace(out.String()), acts) {
+			t.Errorf("%q: %q, %v", text, out.String(), err)
+		}
+	}
+	if got := w.transcript(t, alice, "json tracking\nquit\n"); strings.Contains(got, "\u202e") || !strings.Contains(got, `chrony\u202e`) {
+		t.Errorf("%q", got)
+	}
+	peer, _ := w.open(t, alice)
+	in := bufio.NewReader(peer)
+	_, _ = in.ReadString('\n')
+	go func() {
+		_, _ = io.WriteString(peer, "json events --follow\n")
+		w.feed.happens("key \u009b2J")
+	}()
+	if got, err := in.ReadString('\n'); err != nil || !strings.Contains(got, `key \u009b2J`) {
+		t.Errorf("%q, %v", got, err)
+	}
 }

@@ -86,8 +86,7 @@ func (s *session) wait(ctx context.Context, after uint64) ([]api.Item, error) {
 
 func (s *session) showEvent(i api.Item, asJSON bool) {
 	if asJSON {
-		_, _ = s.out.b.Write(i.JSON)
-		_, _ = s.out.b.WriteString(newline)
+		s.out.json(i.JSON)
 		return
 	}
 	var e api.Event

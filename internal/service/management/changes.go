@@ -41,8 +41,9 @@ func (s *Service) settle(who api.Caller, a api.ChangeArg, summary string, do fun
 	if i < 0 {
 		return c, api.Failf(api.NotFound, "no change %d waits to be confirmed; changes lists those that do", a.Change)
 	}
-	if role, _ := api.ParseRole(all[i].Role); who.Role < role {
-		return c, api.Failf(api.Denied, "change %d needs the role %s, and yours is %s", a.Change, role, who.Role)
+	role, _ := api.ParseRole(all[i].Role)
+	if err := (api.Declaration{Name: all[i].Command, Role: role}).Permit(who); err != nil {
+		return c, api.Failf(api.Denied, "change %d: %w", a.Change, err)
 	}
 	c.Summary, c.Before, c.After = fmt.Sprintf(summary, a.Change, all[i].Summary), all[i].Before, all[i].After
 	c.Do = func(ctx context.Context) (api.Changes, error) {

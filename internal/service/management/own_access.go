@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -44,7 +45,16 @@ const (
 	day      = 24 * time.Hour
 )
 
-func (s *Service) grants() api.Grants { return api.Grants{Grants: s.Doors.Grants()} }
+// grants tells of those who are revoked whether that lasts, too.
+func (s *Service) grants() api.Grants {
+	all, back := s.Doors.Grants(), s.comeBack()
+	for i := range all {
+		if id, ok := back[all[i].Of]; ok && all[i].Revoked != nil {
+			all[i].RevokedBy += fmt.Sprintf(", undone unless change %d is confirmed", id)
+		}
+	}
+	return api.Grants{Grants: all}
+}
 
 func (s *Service) issueToken(_ context.Context, who api.Caller, a api.TokenArg) (c api.Change[api.IssuedToken], err error) {
 	g, err := newGrant(who, access.KindToken, a.Name, a.Role, a.Only, a.Days, tokenDays, maxTokenDays)
@@ -57,6 +67,9 @@ func (s *Service) issueToken(_ context.Context, who api.Caller, a api.TokenArg) 
 			return c, api.Failf(api.BadArgument, "from %.64q: must be networks as in 192.0.2.0/24, with commas between", word)
 		}
 		g.From = append(g.From, p)
+	}
+	if a.From != "" && len(g.From) == 0 { // which would let everybody have it
+		return c, api.Failf(api.BadArgument, "from %.64q names no network: leave it out, or name one", a.From)
 	}
 	if len(g.From) > maxWords {
 		return c, api.Failf(api.BadArgument, "from has more than %d networks", maxWords)
@@ -136,10 +149,21 @@ func newGrant(who api.Caller, kind, name, role, only string, days, usual, most i
 	if len(g.Only) > maxWords {
 		return g, api.Failf(api.BadArgument, "only has more than %d words", maxWords)
 	}
-	if who.Only != nil && (len(g.Only) == 0 || slices.ContainsFunc(g.Only, func(word string) bool { return !slices.Contains(who.Only, word) })) {
-		return g, api.Failf(api.Denied, "you are confined to %s, and can let nobody in to more: say only with words of that", strings.Join(who.Only, ", "))
+	if err := confined(who, g.Only); err != nil {
+		return g, err
+	}
+	if only != "" && len(g.Only) == 0 { // which would confine to nothing, and so not at all
+		return g, api.Failf(api.BadArgument, "only %.64q names nothing: leave it out, or name what is allowed", only)
 	}
 	return g, nil
+}
+
+// confined refuses that who is confined lets somebody in to more than that, perhaps himself.
+func confined(who api.Caller, only []string) error {
+	if who.Only != nil && (len(only) == 0 || slices.ContainsFunc(only, func(word string) bool { return !slices.Contains(who.Only, word) })) {
+		return api.Failf(api.Denied, "you are confined to %s, and can let nobody in to more: say only with words of that", strings.Join(who.Only, ", "))
+	}
+	return nil
 }
 
 // words splits a list with commas.
@@ -189,8 +213,17 @@ func (s *Service) turnLogin(who api.Caller, a api.LoginNameArg, revoke bool) (c 
 	if !revoke {
 		c.Undo, c.Summary = api.StepOf(api.RevokeLogin, a), "let "+listed(found)+" in again"
 	}
-	if revoke == (len(out) > 0) {
+	switch {
+	case revoke && len(out) > 0:
+		return c, s.forGood(found)
+	case !revoke && len(out) == 0:
 		return c, nil
+	case !revoke:
+		for _, g := range found {
+			if err := confined(who, g.Only); err != nil {
+				return c, err
+			}
+		}
 	}
 	c.Do = func(context.Context) (api.Grants, error) {
 		err, word := error(nil), "revoked"
@@ -203,6 +236,33 @@ func (s *Service) turnLogin(who api.Caller, a api.LoginNameArg, revoke bool) (c 
 		return s.grants(), err
 	}
 	return c, nil
+}
+
+// comeBack are the changes that let revoked logins in again if nobody confirms them, by what these are known by.
+func (s *Service) comeBack() map[string]uint64 {
+	all := make(map[string]uint64)
+	for _, u := range s.Ledger.Pending() {
+		var a api.LoginNameArg
+		if u.Command != api.RevokeLogin.Name || json.Unmarshal([]byte(u.Args), &a) != nil {
+			continue
+		}
+		found, _ := s.Doors.Named(a.Name) // nobody, if that fails
+		for _, g := range found {
+			all[g.Of] = u.ID
+		}
+	}
+	return all
+}
+
+// forGood is nil if those who are revoked already stay so.
+func (s *Service) forGood(found []api.Grant) error {
+	back := s.comeBack()
+	for _, g := range found {
+		if id, ok := back[g.Of]; ok {
+			return api.Failf(api.Conflict, "%s %s is revoked already, but is let in again unless change %d is confirmed: changes confirm %d", g.Kind, g.Name, id, id)
+		}
+	}
+	return nil
 }
 
 func counts(yes bool) string {

@@ -111,6 +111,33 @@ func TestLoginsAreRevokedAndRestored(t *testing.T) {
 	}
 }
 
+// Who is shut out until a change is confirmed that nobody confirms, as by himself, is not shut out for good.
+func TestRevokedUntilItIsUndoneIsTold(t *testing.T) {
+	h := newHouse(t, config.Access{})
+	do[api.IssuedToken](t, h, "access token", `{"name":"alice","role":"admin"}`)
+	do[api.IssuedToken](t, h, "access token", `{"name":"bob","role":"admin"}`)
+	do[api.Grants](t, h, "access revoke", `{"name":"alice"}`)
+	do[api.Grants](t, h, "access revoke", `{"name":"bob"}`)
+	h.waiting.all = []api.Unconfirmed{{ID: 6, Command: "log level", Args: `{"level":"debug"}`}, {ID: 7, Command: "access revoke", Args: `{"name":"token/alice"}`}}
+	for _, name := range []string{"alice", "token/alice"} {
+		if p, err := h.plan(t, admin, "access revoke", `{"name":"`+name+`"}`); api.KindOf(err) != api.Conflict || !strings.Contains(fmt.Sprint(err), "changes confirm 7") {
+			t.Errorf("%s: %+v, %v", name, p, err)
+		}
+	}
+	if p, err := h.plan(t, admin, "access revoke", `{"name":"bob"}`); err != nil || !p.Nothing() {
+		t.Errorf("bob: %+v, %v", p, err)
+	}
+	all, err := h.table.Call(t.Context(), admin, "access", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range all.(api.Grants).Grants {
+		if strings.HasSuffix(g.RevokedBy, ", undone unless change 7 is confirmed") != (g.Name == "alice") {
+			t.Errorf("%s is revoked by %q", g.Name, g.RevokedBy)
+		}
+	}
+}
+
 func TestAccessIsRefused(t *testing.T) {
 	h := newHouse(t, config.Access{})
 	for _, c := range []struct {
@@ -128,6 +155,9 @@ func TestAccessIsRefused(t *testing.T) {
 		{admin, "access token", `{"name":"a b","role":"monitor"}`, api.BadArgument, "letters"},
 		{admin, "access token", `{"name":"x","role":"monitor","only":"nonsense"}`, api.BadArgument, "there is no"},
 		{admin, "access token", `{"name":"x","role":"monitor","only":"` + strings.Repeat("metrics,", 65) + `"}`, api.BadArgument, "more than 64"},
+		{admin, "access token", `{"name":"x","role":"monitor","only":" , "}`, api.BadArgument, "names nothing"},
+		{admin, "access certificate", `{"name":"x","role":"monitor","only":","}`, api.BadArgument, "names nothing"},
+		{admin, "access token", `{"name":"x","role":"monitor","from":","}`, api.BadArgument, "names no network"},
 		{admin, "access token", `{"name":"x","role":"monitor","from":"192.0.2.1/24"}`, api.BadArgument, "must be networks"},
 		{admin, "access token", `{"name":"x","role":"monitor","from":"` + strings.Repeat("192.0.2.0/24,", 65) + `"}`, api.BadArgument, "more than 64"},
 		{admin, "access token", `{"name":"x","role":"monitor","days":-1}`, api.BadArgument, "days"},

@@ -26,6 +26,7 @@ type house struct {
 	done     []string // with certificates
 	failing  error
 	events   []api.Event
+	waiting  unsettled
 	doors    *access.Access
 	ca       *certs.Authority
 	table    *api.Table
@@ -105,7 +106,7 @@ func newHouse(t *testing.T, c config.Access) *house {
 
 func (h *house) serve(t *testing.T, own Own) {
 	t.Helper()
-	s := New(Parts{Own: own})
+	s := New(Parts{Own: own, Ledger: &h.waiting})
 	var declared []api.Declared
 	bindings := s.ownBindings()
 	for _, b := range bindings {
