@@ -119,7 +119,7 @@ func (a *Access) Token(remote netip.Addr, token string) (api.Caller, error) {
 		return api.Caller{}, errBanned()
 	}
 	if strings.HasPrefix(token, sessionPrefix) {
-		who, err := a.session(token)
+		who, err := a.session(remote, token)
 		return who, a.judged(bySession, remote, err)
 	}
 	who, err := a.policy.Load().token(remote.Unmap(), token, a.moment().now)
@@ -149,7 +149,7 @@ func reason(err error) result {
 
 // Still tells whether what the caller showed still counts: it has not ended, and no reload took it away or changed its role.
 func (a *Access) Still(who api.Caller) bool {
-	if !who.Until.IsZero() && !a.moment().now.Before(who.Until) || a.bans.Banned(who.From) {
+	if !who.Until.IsZero() && !a.moment().now.Before(who.Until) || who.From.IsValid() && (a.bans.Banned(who.From) || !a.policy.Load().admitted.Allowed(who.From)) {
 		return false
 	}
 	if who.Login == "" {

@@ -271,6 +271,60 @@ func TestLinksWorkOnce(t *testing.T) {
 	})
 }
 
+// A token that counts from somewhere only lets nobody in from elsewhere by its links.
+func TestLinksAreForTheNetworksOfTheirMaker(t *testing.T) {
+	token, hash := NewToken()
+	there := netip.MustParseAddr("203.0.113.7")
+	a := open(t, config.Access{Tokens: map[string]config.TokenLogin{"a": {Hash: hash, Role: "operator", Expires: config.Time(time.Now().Add(time.Hour)),
+		From: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}}})
+	who, err := a.Token(there, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		once, _, err := a.Link(who, api.Monitor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Redeem(far, once); err == nil {
+			t.Error("a link is followed from elsewhere")
+		}
+	}
+	once, _, err := a.Link(who, api.Monitor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := a.Redeem(there, once)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Token(there, s.Token); err != nil {
+		t.Error(err)
+	}
+	if who, err := a.Token(far, s.Token); err == nil {
+		t.Errorf("a session goes on elsewhere: %+v", who)
+	}
+}
+
+func TestReloadThatDeniesEndsConnections(t *testing.T) {
+	token, hash := NewToken()
+	access := config.Access{Tokens: map[string]config.TokenLogin{"a": {Hash: hash, Role: "operator", Expires: config.Time(time.Now().Add(time.Hour))}}}
+	a := open(t, access)
+	who, err := a.Token(far, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	who.From = far
+	access.Deny = []netip.Prefix{netip.PrefixFrom(far, far.BitLen())}
+	commit, err := a.Prepare(&config.Config{Access: access})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if commit(); a.Still(who) {
+		t.Error("who is denied goes on")
+	}
+}
+
 func TestLinksAreNoMoreThanWhoMakesThem(t *testing.T) {
 	a := open(t, config.Access{})
 	confined := api.Caller{Role: api.Operator, Name: "x", Only: []string{"login", "metrics"}}

@@ -57,10 +57,27 @@ func (p *policy) token(remote netip.Addr, token string, now time.Time) (api.Call
 		return api.Caller{}, api.Failf(api.Unknown, "this token does not count here")
 	case !now.Before(p.tokens[found].until):
 		return api.Caller{}, api.Fail(api.Unknown, ended("this token has ended: make another one with ntptsd token"))
-	case !p.tokens[found].from.Allowed(remote):
-		return api.Caller{}, api.Failf(api.Unknown, "this token does not count from your address")
+	}
+	if err := p.tokens[found].admits(remote); err != nil {
+		return api.Caller{}, err
 	}
 	return p.tokens[found].caller(p.tokens[found].until), nil
+}
+
+// admits refuses addresses that the token does not count from.
+func (t *tokenLogin) admits(remote netip.Addr) error {
+	if !t.from.Allowed(remote.Unmap()) {
+		return api.Failf(api.Unknown, "this token, or the one that let you in, does not count from your address")
+	}
+	return nil
+}
+
+// from is the same for who came by a link that somebody with a token made.
+func (p *policy) from(login string, remote netip.Addr) error {
+	if i := slices.IndexFunc(p.tokens, func(t tokenLogin) bool { return t.id == login }); i >= 0 {
+		return p.tokens[i].admits(remote)
+	}
+	return nil
 }
 
 // certificate is who shows the chain, leaf first. crypto/tls has checked that the peer has the leaf's key.

@@ -99,11 +99,11 @@ func (a *Access) Link(who api.Caller, role api.Role) (token string, until time.T
 
 // Redeem exchanges it for the token of a session.
 func (a *Access) Redeem(remote netip.Addr, once string) (api.Session, error) {
-	s, err := a.redeem(once)
+	s, err := a.redeem(remote, once)
 	return s, a.judged(byLink, remote, err)
 }
 
-func (a *Access) redeem(once string) (api.Session, error) {
+func (a *Access) redeem(remote netip.Addr, once string) (api.Session, error) {
 	a.sessions.mu.Lock()
 	i := find(a.sessions.links, once)
 	if i < 0 {
@@ -115,6 +115,9 @@ func (a *Access) redeem(once string) (api.Session, error) {
 	a.sessions.mu.Unlock()
 	if !a.Still(s.of) {
 		return api.Session{}, api.Failf(api.Unknown, "who made this link may not do so any more")
+	}
+	if err := a.policy.Load().from(s.of.Login, remote); err != nil {
+		return api.Session{}, err
 	}
 	token := random(sessionPrefix)
 	s.hash = sha256.Sum256([]byte(token))
@@ -129,7 +132,7 @@ func (a *Access) redeem(once string) (api.Session, error) {
 }
 
 // session is who shows a session's token.
-func (a *Access) session(token string) (api.Caller, error) {
+func (a *Access) session(remote netip.Addr, token string) (api.Caller, error) {
 	a.sessions.mu.Lock()
 	i := find(a.sessions.open, token)
 	var s session
@@ -139,6 +142,9 @@ func (a *Access) session(token string) (api.Caller, error) {
 	a.sessions.mu.Unlock()
 	if i < 0 || !a.Still(s.of) {
 		return api.Caller{}, api.Failf(api.Unknown, "your session has ended, or ntptsd was started anew: log in again")
+	}
+	if err := a.policy.Load().from(s.of.Login, remote); err != nil {
+		return api.Caller{}, err
 	}
 	return s.who, nil
 }

@@ -70,12 +70,7 @@ func (c *contents) routes() http.Handler {
 		mux.HandleFunc("GET /readyz", c.readyz)
 		mux.HandleFunc("GET /fit", c.fit)
 	}
-	mux.Handle("GET /metrics", c.needs("metrics", api.DoorMetrics, promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{
-		MaxRequestsInFlight: maxScrapes,
-		Timeout:             answerTimeout,
-		ErrorLog:            c.faults,
-		EnableOpenMetrics:   true,
-	})))
+	mux.Handle("GET /metrics", c.needs("metrics", api.DoorMetrics, c.scrapes()))
 	mux.Handle("GET /v1/{$}", c.needs("the list of commands", "", http.HandlerFunc(c.commands.list)))
 	mux.Handle("GET /openapi.json", c.needs("the description of the interface", "", http.HandlerFunc(c.description)))
 	if c.Stream != nil {
@@ -90,6 +85,26 @@ func (c *contents) routes() http.Handler {
 	mux.Handle("DELETE /v1/session", c.known(http.HandlerFunc(c.leave)))
 	mux.Handle("/", c.rest())
 	return withoutCache(c.door.guard(c.paced(mux)))
+}
+
+// scrapes has places of their own for those who are let in to nothing else, as a Prometheus should be: nobody else holds these. A
+// place is taken until the answer is written; promhttp's own limit ends when it is made.
+func (c *contents) scrapes() http.Handler {
+	next := promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{Timeout: answerTimeout, ErrorLog: c.faults, EnableOpenMetrics: true})
+	confined, others := make(chan struct{}, maxScrapes), make(chan struct{}, maxScrapes)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		places := others
+		if only := callerOf(r).Only; len(only) == 1 { // it is metrics, or needs had refused
+			places = confined
+		}
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			next.ServeHTTP(w, r)
+		default:
+			problem(w, api.Failf(api.Unavailable, "%d scrapes are under way; scrape less often, or make a token with --only metrics, which has places of its own", maxScrapes))
+		}
+	})
 }
 
 // rest is the dashboard, which is for reading.

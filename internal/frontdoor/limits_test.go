@@ -15,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/ntptsd/ntptsd/internal/api"
 )
 
@@ -236,6 +238,35 @@ func TestMonitorsLockNoOperatorOut(t *testing.T) {
 		c.ServeHTTP(w, requestBy(t.Context(), api.Operator, "GET", "/v1/say", nil))
 		if w.Code != http.StatusOK {
 			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		close(until)
+		synctest.Wait()
+	})
+}
+
+// A monitor who reads no answer takes no scrape away from who is let in to metrics alone.
+func TestMonitorsTakeNoScrapesAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		metrics := prometheus.NewRegistry()
+		metrics.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "answer"}))
+		scrapes := newContents(Site{Table: testTable(t), Metrics: metrics}, nil, quiet()).scrapes()
+		by := func(only []string) *http.Request {
+			r := httptest.NewRequest("GET", "/metrics", nil)
+			return r.WithContext(context.WithValue(r.Context(), callerKey{}, api.Caller{Role: api.Monitor, Only: only}))
+		}
+		until := make(chan struct{})
+		for range maxScrapes {
+			go scrapes.ServeHTTP(&blocked{httptest.NewRecorder(), until}, by(nil))
+		}
+		synctest.Wait()
+		for _, c := range []struct {
+			only []string
+			want int
+		}{{nil, http.StatusServiceUnavailable}, {[]string{"metrics", "status"}, http.StatusServiceUnavailable}, {[]string{"metrics"}, http.StatusOK}} {
+			w := httptest.NewRecorder()
+			if scrapes.ServeHTTP(w, by(c.only)); w.Code != c.want {
+				t.Errorf("only %q: %d %s", c.only, w.Code, w.Body)
+			}
 		}
 		close(until)
 		synctest.Wait()

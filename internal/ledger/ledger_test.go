@@ -362,7 +362,7 @@ func TestTheSameKeyAtTheSameTime(t *testing.T) {
 func TestOldKeysAreForgotten(t *testing.T) {
 	var r replays
 	for i := range 3 * maxReplays {
-		_, err := r.once(t.Context(), fmt.Sprint(i), "x", "", func() (outcome, error) { return outcome{Change: 1}, nil })
+		_, err := r.once(t.Context(), fmt.Sprint(i), asked{written: "x"}, "", func() (outcome, error) { return outcome{Change: 1}, nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -370,10 +370,10 @@ func TestOldKeysAreForgotten(t *testing.T) {
 	if len(r.known) != maxReplays || len(r.order) != maxReplays {
 		t.Errorf("%d keys, %d in order", len(r.known), len(r.order))
 	}
-	if _, first := r.find(fmt.Sprint(3*maxReplays-1), "x", ""); first {
+	if _, first := r.find(fmt.Sprint(3*maxReplays-1), asked{written: "x"}, ""); first {
 		t.Error("the newest is forgotten")
 	}
-	if _, first := r.find("0", "x", ""); !first {
+	if _, first := r.find("0", asked{written: "x"}, ""); !first {
 		t.Error("the oldest is remembered")
 	}
 }
@@ -448,7 +448,7 @@ func TestAPanicIsNoSuccess(t *testing.T) {
 		begun, going := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer func() { _ = recover() }()
-			_, _ = r.once(t.Context(), "k", "x", "", func() (outcome, error) {
+			_, _ = r.once(t.Context(), "k", asked{written: "x"}, "", func() (outcome, error) {
 				close(begun)
 				<-going
 				panic("a bug")
@@ -457,7 +457,7 @@ func TestAPanicIsNoSuccess(t *testing.T) {
 		<-begun
 		waited := make(chan error, 1)
 		go func() {
-			_, err := r.once(t.Context(), "k", "x", "", nil)
+			_, err := r.once(t.Context(), "k", asked{written: "x"}, "", nil)
 			waited <- err
 		}()
 		synctest.Wait()
@@ -465,7 +465,7 @@ func TestAPanicIsNoSuccess(t *testing.T) {
 		if err := <-waited; api.KindOf(err) != api.Internal || err == nil {
 			t.Errorf("who waited: %v", err)
 		}
-		if _, err := r.once(t.Context(), "k", "x", "", nil); api.KindOf(err) != api.Internal || err == nil {
+		if _, err := r.once(t.Context(), "k", asked{written: "x"}, "", nil); api.KindOf(err) != api.Internal || err == nil {
 			t.Errorf("who asks again: %v", err)
 		}
 	})
@@ -474,9 +474,9 @@ func TestAPanicIsNoSuccess(t *testing.T) {
 // However many keys come meanwhile, that of a change that is being made is not forgotten, or it would be made twice.
 func TestAKeyInUseIsNotForgotten(t *testing.T) {
 	var r replays
-	_, err := r.once(t.Context(), "slow", "x", "", func() (outcome, error) {
+	_, err := r.once(t.Context(), "slow", asked{written: "x"}, "", func() (outcome, error) {
 		for i := range 2 * maxReplays {
-			if _, err := r.once(t.Context(), fmt.Sprint(i), "x", "", func() (outcome, error) { return outcome{Change: 1}, nil }); err != nil {
+			if _, err := r.once(t.Context(), fmt.Sprint(i), asked{written: "x"}, "", func() (outcome, error) { return outcome{Change: 1}, nil }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -485,7 +485,7 @@ func TestAKeyInUseIsNotForgotten(t *testing.T) {
 	if err != nil || len(r.known) != maxReplays || len(r.order) != maxReplays {
 		t.Errorf("%d keys, %d in order, %v", len(r.known), len(r.order), err)
 	}
-	if p, first := r.find("slow", "x", ""); first || p.outcome.Change != 2 {
+	if p, first := r.find("slow", asked{written: "x"}, ""); first || p.outcome.Change != 2 {
 		t.Errorf("%+v", p)
 	}
 }

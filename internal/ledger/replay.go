@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -19,7 +21,7 @@ const (
 
 // replay is what became of a change that was asked for with a key.
 type replay struct {
-	request string
+	asked   asked
 	login   string        // of who asked: others may be called the same, as all who came by links of one
 	done    chan struct{} // closed when outcome and err are there
 	outcome outcome
@@ -37,14 +39,26 @@ type replays struct {
 // replayKey keeps the keys of callers apart: nobody learns what another one did.
 func replayKey(who api.Caller, key string) string { return who.Name + "\x00" + key }
 
-// request is all that must be the same for a key to stand for the same change.
-func request(d api.Declaration, args []byte, how api.How) string {
-	return fmt.Sprintf("%s\x00%s\x00%v", d.Name, d.Redact(args), how.ConfirmWithin)
+// asked is all that must be the same for a key to stand for the same change.
+type asked struct {
+	written string            // what the audit log has of it, without secrets and long arguments
+	args    [sha256.Size]byte // of those, too; zero over a restart
+}
+
+func request(d api.Declaration, args []byte, how api.How) asked {
+	var all map[string]json.RawMessage
+	_ = json.Unmarshal(args, &all) // bad ones are refused when they are used
+	same, _ := json.Marshal(all)   // however they were written
+	return asked{fmt.Sprintf("%s\x00%s\x00%v", d.Name, d.Redact(args), how.ConfirmWithin), sha256.Sum256(same)}
+}
+
+func (a asked) is(other asked) bool {
+	return a.written == other.written && (a.args == other.args || a.args == [sha256.Size]byte{})
 }
 
 // once does f, unless the key is known: then its answer is given again, with the result to the same log-in alone, since secrets may
 // be in it.
-func (r *replays) once(ctx context.Context, key, request, login string, f func() (outcome, error)) (outcome, error) {
+func (r *replays) once(ctx context.Context, key string, request asked, login string, f func() (outcome, error)) (outcome, error) {
 	p, first := r.find(key, request, login)
 	if first {
 		finished := false
@@ -61,7 +75,7 @@ func (r *replays) once(ctx context.Context, key, request, login string, f func()
 		finished = true
 		return p.outcome, p.err
 	}
-	if p.request != request {
+	if !p.asked.is(request) {
 		return outcome{}, api.Failf(api.Conflict, "this idempotency key was used for another change; take a new one for each")
 	}
 	select {
@@ -77,14 +91,14 @@ func (r *replays) once(ctx context.Context, key, request, login string, f func()
 	return o, p.err
 }
 
-func (r *replays) find(key, request, login string) (p *replay, first bool) {
+func (r *replays) find(key string, request asked, login string) (p *replay, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
 	if p := r.known[key]; p != nil && now.Before(p.until) {
 		return p, false
 	}
-	p = &replay{request: request, login: login, done: make(chan struct{}), until: now.Add(replayTime)}
+	p = &replay{asked: request, login: login, done: make(chan struct{}), until: now.Add(replayTime)}
 	r.put(key, p)
 	return p, true
 }
@@ -136,7 +150,7 @@ func (r *replays) recall(records []audit.Record) {
 		switch {
 		case a.Kind == audit.Attempt && a.Key != "" && a.Time.Add(replayTime).After(now):
 			p := &replay{done: make(chan struct{}), until: now.Add(replayTime),
-				request: fmt.Sprintf("%s\x00%s\x00%v", a.Command, a.Args, time.Duration(a.Confirm*float64(time.Second)))}
+				asked: asked{written: fmt.Sprintf("%s\x00%s\x00%v", a.Command, a.Args, time.Duration(a.Confirm*float64(time.Second)))}}
 			close(p.done)
 			p.outcome.Change, p.outcome.Plan = a.Sequence, api.Plan{Summary: a.Summary, Before: a.Before, After: a.After}
 			p.err = api.Failf(api.Conflict, "ntptsd ended while this change was made (record %d of the audit log): look whether it was, and take another key", a.Sequence)
