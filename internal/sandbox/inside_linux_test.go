@@ -114,6 +114,20 @@ func call(number uintptr, args ...uintptr) func() error {
 	}
 }
 
+// forkBy makes a process, which ends at once.
+func forkBy(signal syscall.Signal) func() error {
+	return func() error {
+		pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(signal), 0, 0, 0, 0, 0)
+		switch {
+		case errno != 0:
+			return errno
+		case pid == 0:
+			unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+		}
+		return nil
+	}
+}
+
 func socket(family, kind, protocol int) func() error {
 	return func() error {
 		fd, err := unix.Socket(family, kind, protocol)
@@ -151,6 +165,21 @@ func refusals(dir string) []trial {
 		{"making a file in the sockets' folder", func() error { return os.WriteFile(dir+"/run/new", nil, 0o600) }},
 		{"making a device", func() error { return unix.Mknod(dir+"/write/null", unix.S_IFCHR|0o600, 1<<8|3) }},
 		{"making a symbolic link", func() error { return os.Symlink(dir+"/outside", dir+"/write/link") }},
+		{"letting others run as we do", func() error { return unix.Fchmodat(unix.AT_FDCWD, dir+"/write/file", 0o4755, 0) }},
+		{"letting others run in our group", func() error {
+			f, err := os.Open(dir + "/write/file")
+			if err == nil {
+				err = errors.Join(unix.Fchmod(int(f.Fd()), 0o2755), f.Close())
+			}
+			return err
+		}},
+		{"making what others run as we do", func() error {
+			fd, err := unix.Openat(unix.AT_FDCWD, dir+"/write/new", unix.O_WRONLY|unix.O_CREAT, 0o4755)
+			if err == nil {
+				err = unix.Close(fd)
+			}
+			return err
+		}},
 		{"moving out", func() error { return os.Rename(dir+"/write/file", dir+"/outside/file2") }},
 		{"a socket file outside", func() error {
 			l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: dir + "/outside/s", Net: "unixgram"})
@@ -163,6 +192,7 @@ func refusals(dir string) []trial {
 		{"execve", call(unix.SYS_EXECVE, uintptr(unsafe.Pointer(&program[0])), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&argv[0])))},
 		{"execveat", call(unix.SYS_EXECVEAT, 0, uintptr(unsafe.Pointer(&program[0])), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&argv[0])), 0)},
 		{"fork", call(unix.SYS_CLONE, uintptr(unix.SIGCHLD))},
+		{"fork that ends by another signal", forkBy(unix.SIGUSR1)},
 		{"ptrace", func() error { return unix.PtraceAttach(os.Getppid()) }},
 		{"a signal to somebody else", func() error { return unix.Kill(os.Getppid(), 0) }},
 		{"MPTCP", socket(unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP)},
@@ -173,6 +203,7 @@ func refusals(dir string) []trial {
 		{"packets", socket(unix.AF_PACKET, unix.SOCK_RAW, 0)},
 		{"virtual machines", socket(unix.AF_VSOCK, unix.SOCK_STREAM, 0)},
 		{"SCTP", socket(unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_SCTP)},
+		{"SCTP by its kind", socket(unix.AF_INET6, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)},
 		{"another port", listen("tcp")},
 		{"another port by MPTCP", listen("mptcp")},
 		{"setting the clock", call(unix.SYS_CLOCK_SETTIME, unix.CLOCK_REALTIME, uintptr(unsafe.Pointer(&now)))},
@@ -211,6 +242,10 @@ func refusals(dir string) []trial {
 		{"memory to execute", func() error {
 			_, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC, unix.MAP_ANON|unix.MAP_PRIVATE)
 			return err
+		}},
+		{"memory to execute, with needless bits", func() error {
+			const size, needless = 4096, 1<<3 | 1<<4 | 1<<5
+			return call(unix.SYS_MMAP, uintptr(os.Getpid()), size, unix.PROT_WRITE|unix.PROT_EXEC|needless, unix.MAP_ANON|unix.MAP_PRIVATE, ^uintptr(0))()
 		}},
 		{"making memory executable", func() error {
 			b, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
