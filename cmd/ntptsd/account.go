@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -130,6 +131,9 @@ func (a *account) makeState(dir string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if err := durable.MakeFolder(filepath.Dir(dir), 0o755); err != nil { // we pass through it as whom we become
+			return err
+		}
 		if err := durable.MakeFolder(dir, 0o700); err != nil || a == nil {
 			return err
 		}

@@ -31,16 +31,20 @@ func (c clientAuthority) IssueClient(name string, until time.Time) (certificate,
 // maxAuthorityFile is far more than a certificate or a key.
 const maxAuthorityFile = 1 << 20
 
-// read finds the first of these whose key is here and that may certify clients: client-ca.pem beside access.client-ca, as
-// "ntptsd init" writes both, access.client-ca itself, [certs.authority].
+// clientSigners are where the key of access.client-ca may be: client-ca.pem beside it, as "ntptsd init" writes both, or itself.
+func clientSigners(cfg *config.Config) []config.Pair {
+	root := cfg.Access.ClientCA
+	if root == "" {
+		return nil
+	}
+	beside := filepath.Join(filepath.Dir(root), "client-ca")
+	return []config.Pair{{Certificate: beside + ".pem", Key: beside + ".key"}, {Certificate: root, Key: strings.TrimSuffix(root, ".pem") + ".key"}}
+}
+
+// read finds the first of these whose key is here and that may certify clients: those of access.client-ca, [certs.authority].
 func (c clientAuthority) read() (*certs.Authority, error) {
 	cfg := c.running()
-	var candidates []config.Pair
-	if root := cfg.Access.ClientCA; root != "" {
-		beside := filepath.Join(filepath.Dir(root), "client-ca")
-		candidates = append(candidates, config.Pair{Certificate: beside + ".pem", Key: beside + ".key"},
-			config.Pair{Certificate: root, Key: strings.TrimSuffix(root, ".pem") + ".key"})
-	}
+	candidates := clientSigners(cfg)
 	if own := cfg.Certs.Authority; own != nil {
 		candidates = append(candidates, config.Pair{Certificate: own.Certificate, Key: own.Key})
 	}

@@ -103,6 +103,9 @@ func remarks(cfg *config.Config) []string {
 	}
 	loose, _ := looseKeys(cfg)
 	all = append(append(all, cfg.Ignored()...), loose...)
+	if dir := cfg.StateDirectory; looseFolder(dir) {
+		all = append(all, fmt.Sprintf("state-directory: others may write to %s, and so make themselves keys, logins and changes of ntptsd's: look at what is there, then chmod 0700 %s", dir, dir))
+	}
 	if cfg.KeyExchange == nil && cfg.TimeServer == nil {
 		all = append(all, "no service is configured; add a section [keyexchange] or [timeserver]")
 	}

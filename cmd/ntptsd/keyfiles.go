@@ -16,6 +16,9 @@ type keyFile struct {
 	pair    config.Pair
 }
 
+// clientCA is a key that says where certificates are, and none where their key is.
+const clientCA = "access.client-ca"
+
 // keyFiles are all of them, but for those that ntptsd makes itself.
 func keyFiles(cfg *config.Config) (all []keyFile) {
 	add := func(section string, p config.Pair) {
@@ -44,7 +47,11 @@ func looseKeys(cfg *config.Config) (warnings []string, wrong error) {
 	to, _ := namedAccount(cfg.User) // nil, and told elsewhere, if there is none: who asks
 	var refusals []error
 	told := make(map[string]bool)
-	for _, f := range keyFiles(cfg) {
+	all := keyFiles(cfg)
+	for _, p := range clientSigners(cfg) { // who has one of these is every operator
+		all = append(all, keyFile{clientCA, p})
+	}
+	for _, f := range all {
 		if told[f.pair.Key] {
 			continue
 		}
@@ -55,6 +62,9 @@ func looseKeys(cfg *config.Config) (warnings []string, wrong error) {
 		}
 		mode := info.Mode().Perm()
 		key := f.section + ".key"
+		if f.section == clientCA {
+			key = clientCA
+		}
 		switch owner := info.Sys().(*syscall.Stat_t); {
 		case mode&0o007 != 0:
 			refusals = append(refusals, fmt.Errorf("%s: %s has mode %04o, so every user of this machine may know the key: "+
@@ -68,6 +78,13 @@ func looseKeys(cfg *config.Config) (warnings []string, wrong error) {
 		}
 	}
 	return warnings, errors.Join(refusals...)
+}
+
+// looseFolder tells whether others than its owner may write to it. No more than a warning comes of that: volumes of containers are so,
+// and there is nobody else in them.
+func looseFolder(dir string) bool {
+	info, err := os.Stat(dir)
+	return err == nil && info.Mode().Perm()&0o022 != 0
 }
 
 // hasGroup tells whether the account, or who we are, has that group. Root's is everybody's: who is in it may do all, and where

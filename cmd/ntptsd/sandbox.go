@@ -162,9 +162,9 @@ func (p *places) chrony(key, socket string) {
 
 // system is what Go's packages read by themselves: names of hosts and users, time zones, authorities, our own process.
 func (p *places) system() {
-	for _, folder := range []string{"/etc", "/run/systemd/resolve", "/run/NetworkManager", "/run/resolvconf",
+	for _, folder := range append(filepath.SplitList(os.Getenv("SSL_CERT_DIR")), "/etc", "/run/systemd/resolve", "/run/NetworkManager", "/run/resolvconf",
 		"/usr/share/zoneinfo", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/share/pki",
-		"/proc/self", "/proc/stat", os.Getenv("SSL_CERT_DIR")} {
+		"/proc/self", "/proc/stat") {
 		if folder != "" {
 			p.folder("", folder, sandbox.Read)
 		}

@@ -147,6 +147,9 @@ func readGranted(path string) (*granted, error) {
 	case info.Mode().Perm()&0o022 != 0:
 		return nil, fmt.Errorf("has mode %04o, so others may have written it: find out, then run chmod 600 on it", info.Mode().Perm())
 	}
+	if err := durable.Foreign(path, info); err != nil {
+		return nil, err
+	}
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

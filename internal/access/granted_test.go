@@ -367,3 +367,22 @@ func FuzzParseGranted(f *testing.F) {
 		}
 	})
 }
+
+// What somebody else put into the state directory makes nobody admin.
+func TestAForeignFileLetsNobodyIn(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	path := filepath.Join(t.TempDir(), grantedFile)
+	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for owner, want := range map[int]string{0: "", 4711: "belongs to user 4711, and ntptsd runs as user 0"} {
+		if err := os.Chown(path, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readGranted(path); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("of %d: %v", owner, err)
+		}
+	}
+}

@@ -32,7 +32,9 @@ type Files struct {
 	mu      sync.Mutex
 	watched []*watch  // guarded by mu; those of the key exchange first
 	keepers []*keeper // guarded by mu
-	first   int       // guarded by mu: how many of watched are the key exchange's
+	// replaced are those that a reload has taken out in the middle of an attempt. Guarded by mu.
+	replaced []*keeper
+	first    int // guarded by mu: how many of watched are the key exchange's
 }
 
 // watch is what is known of one pair. Guarded by Files.mu.

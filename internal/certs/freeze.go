@@ -35,16 +35,18 @@ func (f *Files) setFrozen(frozen bool) {
 	}
 }
 
-// renewing tells whether a keeper does something that is written.
+// renewing tells whether a keeper does something that is written, one that a reload has replaced among them.
 func (f *Files) renewing() bool {
 	f.mu.Lock()
-	all := slices.Clone(f.keepers)
+	all := slices.Concat(f.keepers, f.replaced)
 	f.mu.Unlock()
-	return slices.ContainsFunc(all, func(k *keeper) bool {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		return k.renews
-	})
+	return slices.ContainsFunc(all, (*keeper).isRenewing)
+}
+
+func (k *keeper) isRenewing() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.renews
 }
 
 func (s *storage) isFrozen() bool {

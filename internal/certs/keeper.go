@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,9 @@ const (
 	// adviceRetry and maxAdvice bound how often an authority is asked when to renew.
 	minAdvice = time.Minute
 	maxAdvice = 24 * time.Hour
+	// adviceSoonest is how long a new certificate lasts at least, whatever is advised: an authority that finds each one overdue
+	// would be asked for the next one for ever.
+	adviceSoonest = time.Hour
 )
 
 // keeper looks after one pair that renews itself.
@@ -149,8 +153,12 @@ func (k *keeper) covered() bool {
 func (k *keeper) renewAt() time.Time {
 	leaf := k.current.certificate.Leaf
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
+	usual := leaf.NotBefore.Add(life / 3 * 2) // a life without an end is the longest duration, and twice that is none
 	if k.advised.IsZero() {
-		return leaf.NotBefore.Add(life * 2 / 3)
+		return usual
+	}
+	if soonest := k.lastGood.Add(adviceSoonest); k.advised.Before(soonest) && k.advised.Before(usual) {
+		return slices.MinFunc([]time.Time{soonest, usual}, time.Time.Compare)
 	}
 	if last := leaf.NotAfter.Add(-life / 10); k.advised.After(last) {
 		return last

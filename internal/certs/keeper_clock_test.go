@@ -2,6 +2,8 @@ package certs
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"os"
 	"path/filepath"
@@ -192,4 +194,30 @@ func TestBrokenFileFromBeforeCountsAsNone(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	})
+}
+
+// An authority that says of each new certificate that it should have been renewed already is not asked for another one every few
+// seconds: it would be for ever, each a key and an order.
+func TestAdviceThatIsAlwaysOverIsNoLoop(t *testing.T) {
+	for _, life := range []time.Duration{2 * time.Hour, 20 * day} {
+		synctest.Test(t, func(t *testing.T) {
+			issuer := &advising{issuerOf: &issuerOf{t: t, life: life}, from: time.Now().Add(-2 * day), to: time.Now().Add(-day)}
+			f, _ := start(t, acmeConfig(t, "time.example.org"), issuer, &clockOf{ok: true})
+			time.Sleep(day)
+			if n, most := issuer.count(), 1+int(day/min(life*2/3-backdate, adviceSoonest)); n < 2 || n > most || time.Now().After(only(t, f).NotAfter) {
+				t.Errorf("%v: %d certificates in a day, want at most %d, and a valid one", life, n, most)
+			}
+		})
+	}
+}
+
+// A certificate of which nobody says when it ends (RFC 5280 section 4.1.2.5) is longer than a duration can be.
+func TestACertificateWithoutAnEndIsNotRenewedAtOnce(t *testing.T) {
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, end := range []time.Time{begin.AddDate(200, 0, 0), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)} {
+		k := &keeper{current: &pair{certificate: &tls.Certificate{Leaf: &x509.Certificate{NotBefore: begin, NotAfter: end}}}}
+		if at := k.renewAt(); at.Before(begin.AddDate(100, 0, 0)) || at.After(end) {
+			t.Errorf("until %v it is renewed at %v", end, at)
+		}
+	}
 }

@@ -55,6 +55,7 @@ func (f *Files) prepareKeepers(cfg *config.Config) (keepers []*keeper, hire func
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.keepers = keepers
+		f.replaced = slices.DeleteFunc(append(f.replaced, old...), func(k *keeper) bool { return slices.Contains(keepers, k) || !k.isRenewing() })
 	}
 	return keepers, hire, errors.Join(errs...)
 }

@@ -40,6 +40,15 @@ func ReplaceFile(path string, data []byte, mode fs.FileMode) error {
 	return write(disk{}, path, data, a)
 }
 
+// Foreign is why a file of ours is not to be believed: somebody else than we and root owns it, and so may have written it.
+func Foreign(path string, info fs.FileInfo) error {
+	us, owner := uint32(os.Geteuid()), info.Sys().(*syscall.Stat_t).Uid
+	if owner == us || owner == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s belongs to user %d, and ntptsd runs as user %d: if what it says is its own, run chown %d %s", path, owner, us, us, path)
+}
+
 // MakeFolder creates path and its missing parents with that mode, and syncs each new entry's parent.
 func MakeFolder(path string, mode fs.FileMode) error {
 	err := os.Mkdir(path, mode)

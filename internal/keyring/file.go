@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/ntptsd/ntptsd/internal/durable"
 )
 
 // readKeys reads a file of keys, but not one that the forbidden users of its mode could have read or written.
 // fs.ErrNotExist if there is none.
-func readKeys(path string, limit int64, forbidden fs.FileMode) ([]byte, *syscall.Stat_t, error) {
+func readKeys(path string, limit int64, forbidden fs.FileMode) ([]byte, fs.FileInfo, error) {
 	// O_NONBLOCK: opening a pipe must not wait for its writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	switch {
@@ -34,23 +36,23 @@ func readKeys(path string, limit int64, forbidden fs.FileMode) ([]byte, *syscall
 		return nil, nil, fmt.Errorf("%s has %d octets, more than any file of keys", path, info.Size())
 	}
 	b, err := io.ReadAll(io.LimitReader(f, limit))
-	return b, info.Sys().(*syscall.Stat_t), err
+	return b, info, err
 }
 
 // loadRecord reads our own file, which nobody else may have written. s opens it if it is sealed; nil: there is no seal.
 func loadRecord(path string, s *seal) (record, error) {
-	us := uint32(os.Geteuid())
-	r, owner, err := readRecord(path, s)
-	if err == nil && owner.Uid != us && owner.Uid != 0 {
-		return record{}, fmt.Errorf("%s belongs to user %d, and ntptsd runs as user %d: if the keys are its own, "+
-			"run chown %d %s", path, owner.Uid, us, us, path)
+	r, info, err := readRecord(path, s)
+	if err == nil {
+		if err = durable.Foreign(path, info); err != nil {
+			r = record{}
+		}
 	}
 	return r, err
 }
 
 // readRecord reads it whoever we are; nobody else may have read it.
-func readRecord(path string, s *seal) (record, *syscall.Stat_t, error) {
-	b, owner, err := readKeys(path, maxRecord, 0o077)
+func readRecord(path string, s *seal) (record, fs.FileInfo, error) {
+	b, info, err := readKeys(path, maxRecord, 0o077)
 	if errors.Is(err, fs.ErrPermission) {
 		us := os.Geteuid()
 		err = fmt.Errorf("%w: ntptsd runs as user %d: if the keys are its own, run chown %d %s", err, us, us, path)
@@ -80,5 +82,5 @@ func readRecord(path string, s *seal) (record, *syscall.Stat_t, error) {
 		err = fmt.Errorf("%s %w: restore it from a backup, or move it away and start again: "+
 			"with new keys every client repeats its key exchange", path, err)
 	}
-	return r, owner, err
+	return r, info, err
 }

@@ -68,6 +68,9 @@ func (p *pending) open(folder string, now time.Time) error {
 	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxPendingFile) {
 		err = fmt.Errorf("must be a file of at most %d octets", maxPendingFile)
 	}
+	if err == nil {
+		err = durable.Foreign(p.path, info)
+	}
 	var b []byte
 	if err == nil {
 		b, err = os.ReadFile(p.path)

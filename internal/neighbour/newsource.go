@@ -182,10 +182,19 @@ func badName(name string) string {
 			return "must be a host name (letters, digits and - with dots between, without a final one) or an address"
 		}
 	}
-	if last := labels[len(labels)-1]; strings.Trim(last, "0123456789") == "" {
+	if isNumber(labels[len(labels)-1]) {
 		return "must be a whole address or a host name, which does not end in a number"
 	}
 	return ""
+}
+
+// isNumber tells what inet_aton(3), and with it a daemon's resolver, takes for a number: 127.127.20.0x0 is a clock driver of ntpd.
+func isNumber(label string) bool {
+	digits, hex := strings.CutPrefix(strings.ToLower(label), "0x")
+	if hex {
+		return strings.Trim(digits, "0123456789abcdef") == ""
+	}
+	return strings.Trim(label, "0123456789") == ""
 }
 
 // badAddress says why something is no address that a source may have.

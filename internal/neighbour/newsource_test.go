@@ -14,6 +14,7 @@ func TestNamesOfSources(t *testing.T) {
 		strings.Repeat("a.", 126) + "a": true,
 		"":                              false, "a b": false, "a\tb": false, "a\nb": false, "a\x00": false, "a;b": false, "a#b": false, "\"a\"": false, "-4": false, "-a.example": false,
 		"a-": false, ".a": false, "a.": false, "a..b": false, "ä.example": false, "1": false, "10.1": false, "a.1": false, "0x7f000001.0": false,
+		"127.127.20.0x0": false, "0X7F7F1400": false, "0x": false, "a.0xab": false, "0xyz": true, "x0": true, "0x1.example": true,
 		"192.0.2.1:123": false, "[2001:db8::1]": false, "fe80::1%eth0": false, "::ffff:192.0.2.1": false, "0.0.0.0": false, "::": false, "224.0.0.1": false,
 		"ff02::1": false, "255.255.255.255": false, "192.0.2.0/24": false, "a/b": false, "/etc/passwd": false, "$(reboot)": false, "`x`": false,
 		strings.Repeat("a.", 127) + "a": false, strings.Repeat("a", 64): false,

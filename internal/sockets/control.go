@@ -28,7 +28,7 @@ func listenControl(path string) (net.Listener, error) {
 		return nil, err
 	}
 	// The umask leaves others nothing to write to, so that chmod only ever opens further, for the group.
-	if err := os.Chmod(path, controlMode); err != nil {
+	if err := openToGroup(path); err != nil {
 		l.Close()
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"time"
 
@@ -185,7 +184,7 @@ func (s *Set) GiveControl(uid, gid int) error {
 	if !s.controlMade {
 		return nil
 	}
-	return os.Lchown(s.controlPath, uid, gid)
+	return giveSocket(s.controlPath, uid, gid)
 }
 
 // Close closes everything.

@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,14 +13,22 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 const (
 	maxAnswer    = 1 << 20 // octets of one answer of the authority
+	maxHeaders   = 16 << 10
 	maxRedirects = 3
 	maxCA        = 1 << 20
 	maxSecret    = 4096 // octets of a file with a secret
+
+	// maxAnswers bounds what all answers of an attempt may take of memory, since much of them is kept until its end: an order can
+	// name any number of authorizations. An order of a hundred names that is looked at every second needs a third of it.
+	maxAnswers = 64 << 20
+	answerCost = maxHeaders // whatever it says
+	objectCost = 512        // one of JSON, of two octets at least
 )
 
 // newHTTPClient speaks TLS only, to authorities of the PEM file ca or those of the system.
@@ -41,7 +50,7 @@ func newHTTPClient(ca, agent string) (*http.Client, error) {
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    15 * time.Second,
 		ResponseHeaderTimeout:  time.Minute,
-		MaxResponseHeaderBytes: 64 << 10,
+		MaxResponseHeaderBytes: maxHeaders,
 		IdleConnTimeout:        30 * time.Second,
 		MaxConnsPerHost:        4,
 		ForceAttemptHTTP2:      true,
@@ -74,6 +83,7 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	answer.Header.Del("Link") // other chains, of which we take none, and parts of this one, without an end
 	answer.Body = struct {
 		io.Reader
 		io.Closer
@@ -81,8 +91,58 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// readSecret reads a file with a secret in one line of text.
+var errAnswers = errors.New("the authority's answers are too many or too long")
+
+// budget is what the answers of one attempt may still take.
+type budget struct {
+	next http.RoundTripper
+	left atomic.Int64
+}
+
+func newBudget(next http.RoundTripper) *budget {
+	b := &budget{next: next}
+	b.left.Store(maxAnswers)
+	return b
+}
+
+func (b *budget) spend(n int) error {
+	if b.left.Add(-int64(n)) < 0 {
+		return errAnswers
+	}
+	return nil
+}
+
+func (b *budget) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := b.spend(answerCost); err != nil {
+		return nil, err
+	}
+	answer, err := b.next.RoundTrip(r)
+	if err == nil {
+		answer.Body = spending{answer.Body, b}
+	}
+	return answer, err
+}
+
+type spending struct {
+	io.ReadCloser
+	budget *budget
+}
+
+func (s spending) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if spent := s.budget.spend(n + objectCost*bytes.Count(p[:n], []byte{'{'})); spent != nil {
+		return 0, spent
+	}
+	return n, err
+}
+
+// readSecret reads a file with a secret in one line of text, which is one to every user of the machine no more if they may read it.
 func readSecret(key, name string) (string, error) {
+	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0 {
+		mode := info.Mode().Perm()
+		return "", fmt.Errorf("%s: %s has mode %04o, so every user of this machine may know the secret: replace it if that matters, then chmod %04o %s",
+			key, name, mode, mode&0o640, name)
+	}
 	text, err := readBounded(key, name, maxSecret)
 	if err != nil {
 		return "", err

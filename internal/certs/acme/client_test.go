@@ -107,6 +107,15 @@ func TestFilesOfTheSectionAreReadAtOnce(t *testing.T) {
 			t.Error("the error tells the secret")
 		}
 	}
+	for mode, loose := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true, 0o602: true} {
+		if err := os.Chmod(good, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := New(&config.ACMECerts{DNS: &config.DNSUpdate{TSIGName: "k", TSIGFile: good}}, dir, "1", nil, slog.New(slog.DiscardHandler))
+		if loose != (err != nil && strings.Contains(err.Error(), "certs.acme.dns.tsig-file: "+good+" has mode")) {
+			t.Errorf("mode %v: %v", mode, err)
+		}
+	}
 }
 
 func TestAccountIsForItsDirectory(t *testing.T) {

@@ -86,9 +86,12 @@ func (i *Issuer) Account() string {
 	return i.account
 }
 
+// client is for one attempt.
 func (i *Issuer) client() *acmez.Client {
+	web := *i.http
+	web.Transport = newBudget(i.http.Transport)
 	return &acmez.Client{
-		Client: &acme.Client{Directory: i.config.Directory, HTTPClient: i.http, PollInterval: pollInterval, PollTimeout: pollTimeout,
+		Client: &acme.Client{Directory: i.config.Directory, HTTPClient: &web, PollInterval: pollInterval, PollTimeout: pollTimeout,
 			Logger: slog.New(quiet{i.log.Handler()})},
 		ChallengeSolvers: i.solvers(),
 	}
