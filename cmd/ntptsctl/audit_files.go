@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/ntptsd/ntptsd/protocol/audit"
 )
@@ -71,7 +72,7 @@ func (l *auditLog) addFolder(path string) error {
 		return err
 	}
 	for _, n := range names {
-		f, err := os.Open(filepath.Join(path, n))
+		f, err := openRegular(filepath.Join(path, n))
 		if errors.Is(err, fs.ErrNotExist) { // removed or renamed meanwhile: then something misses, and all is read again
 			continue
 		}
@@ -85,14 +86,14 @@ func (l *auditLog) addFolder(path string) error {
 
 func (l *auditLog) addHead(path string) error {
 	if public := filepath.Join(path, auditPublic); l.key == nil {
-		key, err := readPublic(public)
+		key, err := readPublic(public, openRegular)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		l.key = key
 	}
 	name := filepath.Join(path, auditHead)
-	text, err := readText(name)
+	text, err := readText(name, openRegular)
 	if errors.Is(err, fs.ErrNotExist) {
 		l.gone = &audit.Fault{Kind: audit.Other, Text: name + " is gone, so that a tail may have been cut off; --head compares with one from elsewhere, if its files are given one by one"}
 		return nil
@@ -178,8 +179,21 @@ func (l *auditLog) verify() (r auditReport, err error) {
 	return r, err
 }
 
-func readText(path string) ([]byte, error) {
-	f, err := os.Open(path)
+// openRegular opens what ntptsd wrote: a pipe that somebody put in its place would be waited for without an end.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, errors.Join(err, fmt.Errorf("%s is no regular file, and so none of ntptsd's: find out who put it there", path))
+	}
+	return f, nil
+}
+
+func readText(path string, open func(string) (*os.File, error)) ([]byte, error) {
+	f, err := open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -191,8 +205,8 @@ func readText(path string) ([]byte, error) {
 	return b, err
 }
 
-func readPublic(path string) (ed25519.PublicKey, error) {
-	text, err := readText(path)
+func readPublic(path string, open func(string) (*os.File, error)) (ed25519.PublicKey, error) {
+	text, err := readText(path, open)
 	if err != nil {
 		return nil, err
 	}

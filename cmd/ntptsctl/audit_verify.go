@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -136,7 +137,7 @@ func verifyOnce(paths, heads []string, keyFile string) (r auditReport, kind audi
 		l.heads = append(l.heads, expected{head, "--head"})
 	}
 	if keyFile != "" {
-		if l.key, err = readPublic(keyFile); err != nil {
+		if l.key, err = readPublic(keyFile, os.Open); err != nil {
 			return r, 0, err
 		}
 	}

@@ -40,10 +40,11 @@ func readPair(cert, key string) ([]tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--cert: %w", err)
 	}
-	k, err := readSmall(key)
+	k, err := readPrivate("--key", "key", key)
 	if err != nil {
-		return nil, fmt.Errorf("--key: %w", err)
+		return nil, err
 	}
+	defer clear(k)
 	pair, err := tls.X509KeyPair(c, k)
 	if err != nil {
 		return nil, fmt.Errorf("--cert %s and --key %s: %w", cert, key, err)
@@ -51,25 +52,34 @@ func readPair(cert, key string) ([]tls.Certificate, error) {
 	return []tls.Certificate{pair}, nil
 }
 
-// readToken reads a token from a file that nobody else may read.
+// readToken reads a token from a file.
 func readToken(file string) (string, error) {
+	b, err := readPrivate("--token-file", "token", file)
+	if err != nil {
+		return "", err
+	}
+	return token(file, string(b))
+}
+
+// readPrivate reads a key or a token from a file that nobody else may read.
+func readPrivate(flag, what, file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return "", fmt.Errorf("--token-file: %w", err)
+		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return "", fmt.Errorf("--token-file: %w", err)
+		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("--token-file: others may read %s: chmod 600 %[1]s, and make another token if they could have", file)
+		return nil, fmt.Errorf("%s: others may read %s: chmod 600 %[2]s, and make another %s if they could have", flag, file, what)
 	}
 	b, err := readBounded(f, file)
 	if err != nil {
-		return "", fmt.Errorf("--token-file: %w", err)
+		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
-	return token(file, string(b))
+	return b, nil
 }
 
 // typedToken reads a line of standard input, and nothing behind it: that is for others.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
@@ -96,7 +97,7 @@ func readProfiles(file string) (all profiles, err error) {
 	}
 	b, err := readSmall(file)
 	// sudo and setpriv leave HOME to somebody else, whose profiles are none of ours.
-	if (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) && !named {
+	if !named && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || foreign(file)) {
 		return all, nil
 	}
 	if err != nil {
@@ -121,6 +122,16 @@ func readProfiles(file string) (all profiles, err error) {
 		errs = append(errs, fmt.Errorf("%s: default-profile: %w", file, err))
 	}
 	return all, errors.Join(errs...)
+}
+
+// foreign tells whether a file belongs to somebody else but root.
+func foreign(file string) bool {
+	info, err := os.Stat(file)
+	if err != nil {
+		return false
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && s.Uid != 0 && int(s.Uid) != os.Geteuid()
 }
 
 // check says what is wrong with a profile that TOML cannot know.
