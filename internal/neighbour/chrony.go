@@ -86,7 +86,7 @@ func (c *Chrony) ask(ctx context.Context, overUDP bool, f func(*session) error) 
 	if failed != nil {
 		return fmt.Errorf("%w; over UDP: %w", err, failed)
 	}
-	s = &session{Conn: conn, where: "udp " + c.address.String(), attempts: attempts}
+	s = &session{Conn: conn, where: "udp " + c.address.String()}
 	defer s.close()
 	c.via.Store(new(s.where + ", since " + err.Error()))
 	if failed := s.explain(f(s)); failed != nil {
@@ -114,7 +114,7 @@ func (c *Chrony) openSocket() (*session, error) {
 		_ = os.Remove(path)
 		return nil, explainSocket(c.socket, err)
 	}
-	return &session{Conn: conn, where: c.socket, path: path, attempts: 1}, nil
+	return &session{Conn: conn, where: c.socket, path: path}, nil
 }
 
 // letAnswer lets chronyd write to our socket, if it is another user than we. Nobody else enters the folder; but chronyd owns
@@ -160,9 +160,8 @@ func explainSocket(socket string, err error) error {
 // session is a socket to chronyd for a few questions.
 type session struct {
 	net.Conn
-	where    string
-	path     string // of our own end; empty over UDP
-	attempts int
+	where string
+	path  string // of our own end; empty over UDP
 }
 
 func (s *session) close() {
@@ -177,11 +176,10 @@ func (s *session) full() bool { return s.path != "" }
 
 // command sends one and gives the reply, if its status is success.
 func (s *session) command(ctx context.Context, c cmdmon.Command, body cmdmon.Body) (reply cmdmon.Reply, err error) {
-	for range s.attempts {
-		reply, err = s.attempt(ctx, c, body)
-		if !tooLate(err) || ctx.Err() != nil {
-			break
-		}
+	if s.full() { // nothing is lost
+		reply, err = s.attempt(ctx, c, body, answerTimeout)
+	} else {
+		reply, err = s.again(ctx, c, body)
 	}
 	if err != nil {
 		return reply, fmt.Errorf("%v: %w", c, err)
@@ -189,9 +187,20 @@ func (s *session) command(ctx context.Context, c cmdmon.Command, body cmdmon.Bod
 	return reply, nil
 }
 
-func (s *session) attempt(ctx context.Context, c cmdmon.Command, body cmdmon.Body) (reply cmdmon.Reply, err error) {
+// again asks over UDP until there is an answer.
+func (s *session) again(ctx context.Context, c cmdmon.Command, body cmdmon.Body) (reply cmdmon.Reply, err error) {
+	for i := range attempts {
+		reply, err = s.attempt(ctx, c, body, firstWait<<i)
+		if !tooLate(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return reply, err
+}
+
+func (s *session) attempt(ctx context.Context, c cmdmon.Command, body cmdmon.Body, limit time.Duration) (reply cmdmon.Reply, err error) {
 	q := cmdmon.Request{Command: c, Sequence: rand.Uint32(), Body: body}
-	if err := until(ctx, s, answerTimeout/time.Duration(s.attempts)); err != nil {
+	if err := until(ctx, s, limit); err != nil {
 		return reply, err
 	}
 	if _, err := s.Write(q.AppendTo(nil)); err != nil {

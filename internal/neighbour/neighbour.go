@@ -19,8 +19,11 @@ import (
 
 // The bounds of what a daemon may cost us.
 const (
-	// answerTimeout is for one answer. On this host one takes microseconds; a daemon that is busy with names takes longer.
-	answerTimeout = time.Second
+	// firstWait is for one answer. On this host one takes microseconds; a daemon that is busy with names, on a machine that is, takes
+	// longer, and a change must not fail for that: each further attempt over UDP waits twice as long. The clock has questionTimeout.
+	firstWait = 500 * time.Millisecond
+	// answerTimeout is what they come to, and for one answer where nothing is lost.
+	answerTimeout = firstWait * (1<<attempts - 1)
 	// questionTimeout is for all the answers that make up one reading.
 	questionTimeout = 1500 * time.Millisecond
 	// listTimeout is for a walk through all sources or clients.
@@ -29,7 +32,7 @@ const (
 	// maxForeign is how many datagrams that answer something else are read while one answer is waited for.
 	maxForeign = 1000
 	// attempts over UDP, where a datagram is lost when a queue is full.
-	attempts = 2
+	attempts = 3
 )
 
 // Daemon is a time daemon next door. Safe for concurrent use; no call lasts much longer than its own deadlines.

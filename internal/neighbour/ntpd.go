@@ -98,11 +98,11 @@ type control struct {
 	room     [mode6.MaxDatagram + 1]byte
 }
 
-// read gives the data of an answer, valid until the next question. A question without an answer is asked once more: there is
+// read gives the data of an answer, valid until the next question. A question without an answer is asked again: there is
 // no other way to get a datagram that was lost.
 func (c *control) read(ctx context.Context, q mode6.Request) (data []byte, err error) {
-	for range attempts {
-		data, err = c.attempt(ctx, q, answerTimeout/attempts)
+	for i := range attempts {
+		data, err = c.attempt(ctx, q, firstWait<<i)
 		if !tooLate(err) || ctx.Err() != nil {
 			break
 		}

@@ -241,14 +241,14 @@ func (c *control) configure(ctx context.Context, k *mode6.Key, line string) erro
 	return mode6.ParseVerdict(data)
 }
 
-// lookUntil reads the associations until they are as they should be.
+// lookUntil reads the associations until they are as they should be. A daemon that is too busy to tell gets more time.
 func (c *control) lookUntil(ctx context.Context, done func([]peer) bool) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookFor)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	for {
+	for enough := time.Now().Add(lookFor); ; {
 		all, err := c.walk(ctx)
-		if err == nil && done(all) {
-			return true, nil
+		if err == nil && (done(all) || time.Now().After(enough)) {
+			return done(all), nil
 		}
 		select {
 		case <-ctx.Done():

@@ -311,6 +311,22 @@ func TestSilentNTPDIsTold(t *testing.T) {
 	}
 }
 
+// A question is asked again, twice, and longer waited for each time: a machine that is busy loses datagrams, and is late.
+func TestLostQuestionsToNTPDAreAskedAgain(t *testing.T) {
+	n := newNTPD(t, "ntp-4.2.8p15")
+	var asked atomic.Int32
+	lose := func(_ mode6.Request, answer [][]byte) [][]byte {
+		if asked.Add(1) <= attempts-1 {
+			return nil
+		}
+		return answer
+	}
+	n.instead.Store(&lose)
+	if all, err := n.client().Sources(t.Context()); err != nil || len(all) == 0 {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
 // Only the busiest are kept, whatever comes.
 func TestBusiestClientsAreKept(t *testing.T) {
 	var b busiest
@@ -327,5 +343,32 @@ func TestBusiestClientsAreKept(t *testing.T) {
 	}
 	if none := (population{}).first(5); none.Clients == nil || len(none.Clients) != 0 {
 		t.Errorf("%+v", none)
+	}
+}
+
+// A text as long as an answer, in each source, would be in every sample and seven metrics.
+func TestTextsOfNTPDAreShort(t *testing.T) {
+	n := newNTPD(t, "ntp-4.2.8p15")
+	n.instead.Store(new(func(q mode6.Request, answer [][]byte) [][]byte {
+		if q.Op != mode6.OpReadVariables || len(q.Data) > 0 {
+			return answer
+		}
+		text := "leap=0,stratum=2,refid=192.0.2.1,rootdelay=1,rootdisp=1,srcadr=192.0.2.1,version=\"" + strings.Repeat("v", 400)
+		long := [][]byte{n.text(q, "srchost=\""+strings.Repeat("x", 400)+"\","+strings.Repeat("y", 20)), n.text(q, text[:mode6.MaxData])}
+		for i, b := range long { // one answer of two datagrams
+			f, _ := mode6.ParseFragment(b)
+			f.Offset, f.More = uint16(i*len(long[0])-12*i), i == 0
+			long[i] = f.AppendTo(nil)
+		}
+		return long
+	}))
+	c := n.client()
+	clock, err := c.Tracking(t.Context())
+	all, failed := c.Sources(t.Context())
+	if err != nil || failed != nil || len(all) == 0 {
+		t.Fatal(err, failed, len(all))
+	}
+	if len(clock.Version) > maxShown || len(all[0].Name) > maxShown || !strings.HasPrefix(all[0].Name, "xx") {
+		t.Errorf("a version of %d octets, a name of %d: %.20q", len(clock.Version), len(all[0].Name), all[0].Name)
 	}
 }
