@@ -57,12 +57,17 @@ func (s *settings) Prepare(cfg *config.Config) (commit func(), err error) {
 	}
 	_, err = s.set.Prepare(cfg) // its commit does nothing: sockets are opened by a restart only
 	_, loose := looseKeys(cfg)
-	if err := errors.Join(append(refusals, err, loose)...); err != nil {
+	saved, unsaved := config.LoadSaved(s.started.SavedPath())
+	if err := errors.Join(append(refusals, err, loose, unsaved)...); err != nil {
 		return nil, err
+	}
+	level := cfg.Log
+	if saved.Level != "" { // as at a start
+		level.Level = saved.Level
 	}
 	return func() {
 		s.running.Store(cfg)
-		s.level.Set(levelOf(cfg.Log))
+		s.level.Set(levelOf(level))
 		s.remark(cfg)
 	}, nil
 }
@@ -72,7 +77,7 @@ func (s *settings) Level() (now, configured string) {
 	return strings.ToLower(s.level.Level().String()), s.running.Load().Log.Level
 }
 
-// SetLevel lasts until the next reload, which goes back to the configuration.
+// SetLevel lasts until the next reload, which goes back to what was saved, or to the configuration.
 func (s *settings) SetLevel(level string) {
 	s.log.Info("an operator changes the level of the log", "level", level)
 	s.level.Set(levelOf(config.Log{Level: level}))

@@ -90,7 +90,7 @@ func (p *policy) certificate(chain []*x509.Certificate, at moment) (api.Caller, 
 	sum := sha256.Sum256(leaf.Raw)
 	fingerprint, untrusted := hex.EncodeToString(sum[:]), false
 	if p.blocked[fingerprint] {
-		return api.Caller{}, notHere(fingerprint)
+		return api.Caller{}, api.Failf(api.Unknown, "your certificate was revoked here: only an admin lets it in again, by access restore")
 	}
 	for i := range p.certs {
 		c := &p.certs[i]

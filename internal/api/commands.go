@@ -152,7 +152,7 @@ var ( // never assigned again
 	GetCookies      = Command[None, Cookies]{Name: "cookies", Role: Monitor, Summary: "count the cookies that came back, by the age of their key"}
 	GetTargets      = Command[None, Targets]{Name: "targets", Role: Monitor, Summary: "list the time servers that clients are sent to"}
 	DrainTarget     = Command[TargetArg, Targets]{Name: "targets drain", Role: Operator, Changes: true, Inverse: "targets undrain", Urgent: true, Summary: "send no more clients to a target while there is another"}
-	UndrainTarget   = Command[TargetArg, Targets]{Name: "targets undrain", Role: Operator, Changes: true, Inverse: "targets drain", Summary: "send clients to a target again"}
+	UndrainTarget   = Command[TargetArg, Targets]{Name: "targets undrain", Role: Operator, Changes: true, Inverse: "targets drain", Urgent: true, Summary: "send clients to a target again"}
 	GetEvents       = Command[EventsArg, Events]{Name: "events", Role: Monitor, Summary: "list what happened, the newest last"}
 	GetHistory      = Command[HistoryArg, History]{Name: "history", Role: Monitor, Summary: "show how the clock did in the last 24 hours"}
 	WhoAmI          = Command[None, Identity]{Name: "whoami", Role: Monitor, Summary: "show who you are here, and what you may"}

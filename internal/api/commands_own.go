@@ -18,7 +18,7 @@ var ( // never assigned again
 	GetAccess        = Command[None, Grants]{Name: "access", Role: Admin, Summary: "list who may log in, and who may no more"}
 	IssueCertificate = Command[CertificateArg, IssuedCertificate]{Name: "access certificate", Role: Admin, Changes: true, Inverse: "access revoke", Summary: "make a client certificate of the private authority, which is told once"}
 	IssueToken       = Command[TokenArg, IssuedToken]{Name: "access token", Role: Admin, Changes: true, Inverse: "access revoke", Summary: "make a bearer token, which is told once"}
-	RevokeLogin      = Command[LoginNameArg, Grants]{Name: "access revoke", Role: Admin, Changes: true, Inverse: "access restore", Urgent: true, Summary: "shut a certificate or token out at once, for good"}
+	RevokeLogin      = Command[LoginNameArg, Grants]{Name: "access revoke", Role: Admin, Changes: true, Inverse: "access restore", Urgent: true, Summary: "shut a certificate or token out at once, until it is restored"}
 	RestoreLogin     = Command[LoginNameArg, Grants]{Name: "access restore", Role: Admin, Changes: true, Inverse: "access revoke", Summary: "let a certificate or token in again that was revoked"}
 
 	GetListeners    = Command[None, Serving]{Name: "listeners", Role: Monitor, Summary: "list the sockets that clients come to"}

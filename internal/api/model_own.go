@@ -174,7 +174,7 @@ type Setting struct {
 type Configuration struct {
 	Text     string    `json:"text"` // TOML
 	Settings []Setting `json:"settings"`
-	Runtime  []string  `json:"runtime"` // what was changed by commands and is in no file
+	Runtime  []string  `json:"runtime"` // what was changed by commands beside these, kept or not
 }
 
 // CertificateNameArg names a certificate that ntptsd renews itself.

@@ -135,6 +135,7 @@ func (c *commands) list(w http.ResponseWriter, r *http.Request) {
 		Role    string    `json:"role"`
 		Changes bool      `json:"changes"`
 		Inverse string    `json:"inverse"` // the command that undoes it; empty: none, and it cannot be confirmed
+		Urgent  bool      `json:"urgent"`  // root may do it even while the audit log cannot be written
 		Summary string    `json:"summary"`
 		Args    []api.Arg `json:"args"`
 	}
@@ -142,7 +143,7 @@ func (c *commands) list(w http.ResponseWriter, r *http.Request) {
 		Commands []listed `json:"commands"`
 	}{[]listed{}}
 	for _, d := range c.table.Declarations() {
-		all.Commands = append(all.Commands, listed{d.Name, d.Path(), d.Role.String(), d.Changes, d.Inverse, d.Summary, append([]api.Arg{}, d.Args...)})
+		all.Commands = append(all.Commands, listed{d.Name, d.Path(), d.Role.String(), d.Changes, d.Inverse, d.Urgent, d.Summary, append([]api.Arg{}, d.Args...)})
 	}
 	b, err := encode(all)
 	if err != nil {

@@ -95,7 +95,7 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/", 404, ""},
 		{"GET", "/debug/pprof/", 404, ""},
 		{"GET", "/metrics/", 404, ""},
-		{"GET", "/v1/", 200, `{"name":"say","url":"/v1/say","role":"monitor","changes":false,"inverse":"","summary":"say it again",` +
+		{"GET", "/v1/", 200, `{"name":"say","url":"/v1/say","role":"monitor","changes":false,"inverse":"","urgent":false,"summary":"say it again",` +
 			`"args":[{"name":"word","summary":"what to say","number":false,"flag":false,"secret":false},{"name":"times","summary":"how often","number":true,"flag":false,"secret":false}]}`},
 		{"GET", "/v1/say?word=hello&times=2", 200, `{"said":["hello","hello"]}` + "\n"},
 		{"HEAD", "/v1/say?word=hello", 200, ""},

@@ -75,6 +75,9 @@ func operation(s *schemas, d api.Declaration, result reflect.Type) object {
 		properties[a.Name] = schema
 	}
 	properties["dry_run"] = object{"type": "boolean", "description": "answer with what would be done, and do nothing"}
+	if d.Urgent {
+		o["x-urgent"] = true
+	}
 	if d.Inverse != "" {
 		o["x-inverse"] = d.Inverse
 		properties["confirm_within_seconds"] = object{"type": "number", "minimum": api.MinConfirm.Seconds(), "maximum": api.MaxConfirm.Seconds(),

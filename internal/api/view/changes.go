@@ -34,7 +34,7 @@ func showUnconfirmed(out io.Writer, c api.Changes, now time.Time) {
 
 func showKept(out io.Writer, k api.Kept, _ time.Time) {
 	if len(k.Files) == 0 {
-		fmt.Fprintln(out, "nothing to save: the files say already what is so now")
+		fmt.Fprintln(out, "nothing to save: the files have already what can be kept; drains are not")
 	}
 	for _, f := range k.Files[:min(len(k.Files), maxRows)] {
 		fmt.Fprintf(out, "saved %s\n", Sentence(f.File))

@@ -96,7 +96,7 @@ func showConfiguration(out io.Writer, c api.Configuration, _ time.Time) {
 	}
 	for i, line := range c.Runtime[:min(len(c.Runtime), maxRows)] {
 		if i == 0 {
-			fmt.Fprintln(out, "\n# changed by commands, in no file:")
+			fmt.Fprintln(out, "\n# changed by commands, beside the configuration:")
 		}
 		fmt.Fprintf(out, "# %s\n", Sentence(line))
 	}

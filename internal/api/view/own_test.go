@@ -65,7 +65,7 @@ AA
 [log]
 level = "info"  # default
 
-# changed by commands, in no file:
+# changed by commands, beside the configuration:
 # 192.0.2.0/24 is banned
 `},
 	} {

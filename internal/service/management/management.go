@@ -120,13 +120,13 @@ func (s *Service) rotate(_ context.Context, _ api.Caller, a api.RingArg) (c api.
 	view := s.Rings.View()
 	i := slices.IndexFunc(view, func(r api.Ring) bool { return r.Name == a.Ring })
 	if i < 0 {
-		return c, api.Failf(api.NotFound, "%w %.64q; keys lists them", keyring.ErrUnknownRing, a.Ring)
+		return c, api.Failf(api.NotFound, "there is no ring %.64q; keys lists them", a.Ring)
 	}
 	c.Summary = fmt.Sprintf("make the next key of ring %s the current one", a.Ring)
 	c.Before, c.After = keyOf(view[i], api.KeyCurrent), keyOf(view[i], api.KeyNext)
 	c.Do = func(ctx context.Context) (api.Keys, error) {
 		if err := s.Rings.Rotate(ctx, a.Ring); err != nil {
-			return api.Keys{}, api.Fail(kindOf(err), err)
+			return api.Keys{}, ofRing(kindOf(err), err)
 		}
 		return api.Keys{Rings: s.Rings.View()}, nil
 	}
@@ -141,6 +141,14 @@ func keyOf(r api.Ring, state string) string {
 		}
 	}
 	return ""
+}
+
+// ofRing is an error of a ring as people are told it: which package says so is none of their business.
+func ofRing(kind api.Kind, err error) error {
+	if err == nil {
+		return nil
+	}
+	return api.Failf(kind, "%s", strings.TrimPrefix(err.Error(), "keyring: "))
 }
 
 // kindOf sorts the errors of a rotation.
@@ -191,7 +199,7 @@ func unknownTarget(name string, all []api.Target) error {
 		known = append(known, t.ID)
 	}
 	if len(known) == 0 {
-		return api.Failf(api.Conflict, "there are no targets; add them to the configuration as [[keyexchange.server]]")
+		return api.Failf(api.Conflict, "there are no targets; add them to the configuration as [[keyexchange.server]], or take this host itself out by drain")
 	}
 	return api.Failf(api.NotFound, "there is no target %.64q; known are %s", name, strings.Join(known, ", "))
 }

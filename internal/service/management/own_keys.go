@@ -34,7 +34,7 @@ func (s *Service) revokeKey(_ context.Context, who api.Caller, a api.RevokeArg) 
 		return c, nil
 	}
 	if err != nil {
-		return c, api.Fail(kindOfRevocation(err), err)
+		return c, ofRing(kindOfRevocation(err), err)
 	}
 	c.Summary = fmt.Sprintf("revoke the %s key %s (%s) of ring %s: cookies under it count no more, though they were promised until %s%s",
 		v.State, v.Key, v.Fingerprint, v.Ring, v.PromisedUntil.Format(time.RFC3339), s.opened(v.Rotations))
@@ -45,7 +45,7 @@ func (s *Service) revokeKey(_ context.Context, who api.Caller, a api.RevokeArg) 
 		if done.Key != "" {
 			s.tell(api.EventKey, api.Warning, "ring %s: key %s (%s) was revoked by %s; key %s mints now", done.Ring, done.Key, done.Fingerprint, who.Name, done.Current)
 		}
-		return done, api.Fail(kindOfRevocation(err), err)
+		return done, ofRing(kindOfRevocation(err), err)
 	}
 	return c, nil
 }

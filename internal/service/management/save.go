@@ -3,6 +3,7 @@ package management
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
 
@@ -30,6 +31,7 @@ func (s *Service) save(context.Context, api.Caller, api.None) (c api.Change[api.
 		if d == "" {
 			continue
 		}
+		_, d, _ = strings.Cut(d, "\n") // a "diff" line, which is no part of a unified one
 		c.Result.Files = append(c.Result.Files, api.KeptFile{File: store.File(), Diff: d})
 		c.Diff += d
 		writes = append(writes, func() error {
@@ -45,7 +47,7 @@ func (s *Service) save(context.Context, api.Caller, api.None) (c api.Change[api.
 	c.Summary = fmt.Sprintf("write what was changed to %d files, so that it lasts over a restart", len(writes))
 	switch len(writes) {
 	case 0:
-		c.Summary = "write nothing: the files say already what is so now"
+		c.Summary = "write nothing: the files have already what can be kept; drains are not"
 		return c, nil
 	case 1:
 		c.Summary = fmt.Sprintf("write what was changed to %s, so that it lasts over a restart", c.Result.Files[0].File)
