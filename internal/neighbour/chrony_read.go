@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/ntptsd/ntptsd/internal/api"
 	"github.com/ntptsd/ntptsd/protocol/cmdmon"
@@ -164,7 +166,7 @@ func (s *session) source(ctx context.Context, index uint32) (a found, err error)
 	// What follows is for the eye: a source may go away, and older versions or UDP do not tell everything.
 	if reply, err := s.command(ctx, cmdmon.NTPSourceName, cmdmon.Of(from.Address)); err == nil {
 		if name, err := cmdmon.ParseSourceName(reply); err == nil && name != "" {
-			a.Name = name
+			a.Name = legible(name)
 		}
 	}
 	if !s.full() {
@@ -181,6 +183,16 @@ func (s *session) source(ctx context.Context, index uint32) (a found, err error)
 		}
 	}
 	return a, nil
+}
+
+// legible is a name as text: it goes into labels of metrics, which all are lost by one that is no UTF-8, into events, and into files.
+func legible(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, name)
 }
 
 func sourceOf(s cmdmon.Source) api.Source {

@@ -2,6 +2,7 @@ package neighbour
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -240,5 +241,24 @@ func TestEndlessClientsOfChrony(t *testing.T) {
 	r.instead.Store(&again)
 	if _, err := r.client().Clients(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "does not end") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Whatever octets a chronyd has for a name: metrics take UTF-8 alone, and nobody's terminal is to be moved.
+func TestNamesOfChronyAreText(t *testing.T) {
+	r := newReplay(t, "4.3")
+	r.instead.Store(new(func(request, reply []byte) [][]byte {
+		if cmdmon.Command(binary.BigEndian.Uint16(request[4:])) == cmdmon.NTPSourceName {
+			copy(reply[28:], "ntp\xff\x1b[2J\u009b\u202e.example\x00")
+		}
+		return [][]byte{reply}
+	}))
+	all, err := r.client().Sources(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "ntp\ufffd?[2J??.example"
+	if !slices.ContainsFunc(all, func(s api.Source) bool { return s.Name == want }) {
+		t.Errorf("no source is called %q: %+v", want, all)
 	}
 }

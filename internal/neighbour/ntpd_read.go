@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/api"
@@ -48,7 +49,7 @@ func systemOf(v mode6.Variables, source string, at time.Time) (api.Tracking, err
 		RootDispersionSeconds: dispersion,
 		ReadAt:                at,
 	}
-	t.Version, _ = v.Text("version")
+	t.Version = shortText(v, "version")
 	t.Leap = leapWord(t.Synchronised, uint8(leap))
 	if t.Synchronised {
 		t.Stratum = uint8(stratum)
@@ -160,7 +161,7 @@ func peerOf(status mode6.PeerStatus, v mode6.Variables) api.Source {
 		s.Kind = "broadcast"
 	}
 	s.Name = s.Address
-	if name, ok := v.Text("srchost"); ok && name != "" {
+	if name := shortText(v, "srchost"); name != "" {
 		s.Name = name
 	}
 	if s.Kind == "refclock" {
@@ -182,6 +183,16 @@ func peerOf(status mode6.PeerStatus, v mode6.Variables) api.Source {
 	}
 	s.Authentication = authenticated(v)
 	return s
+}
+
+// maxShown is how much of a text of ntpd's is shown: as much as a name of the DNS has. A whole answer in each source's name would make
+// samples and metrics that nobody takes.
+const maxShown = 255
+
+// shortText is a text, or as much of it as is shown; "" if there is none. It is a copy, which keeps no answer in memory.
+func shortText(v mode6.Variables, name string) string {
+	text, _ := v.Text(name)
+	return strings.Clone(text[:min(len(text), maxShown)])
 }
 
 func optional(v mode6.Variables, name string) *float64 {

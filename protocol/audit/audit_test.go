@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 )
 
 // testKey is deterministic, for tests only.
@@ -235,5 +236,39 @@ func TestUnknownMembersAreVerified(t *testing.T) {
 	}
 	if _, err := verify(nil, bytes.Replace(line, []byte(records[0].Hash), []byte(sum), 1)); err != nil {
 		t.Error(err)
+	}
+}
+
+// A caller's texts must not move the terminal of who reads the log with tail, and must not make a line too long for that either.
+func TestNothingInALineActsOnATerminal(t *testing.T) {
+	const acts = "\u009b2J\x7f\u202e\u2066\U000e0041\ufeff"
+	r := someRecord(1)
+	r.Caller, r.Summary, r.Error = acts, acts, "caf\u00e9 "+acts
+	r.Args = json.RawMessage(`{"source":"` + acts + `"}`)
+	sealed, err := r.Bounded().Seal(Empty())
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := sealed.AppendTo(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range strings.TrimSuffix(string(line), "\n") {
+		if !unicode.IsPrint(c) {
+			t.Errorf("%+q stands in the line", c)
+		}
+	}
+	var args struct{ Source string }
+	got, err := Parse(line)
+	if err != nil || got.Caller != acts || got.Error != "caf\u00e9 "+acts || json.Unmarshal(got.Args, &args) != nil || args.Source != acts || Sum(line) != got.Hash {
+		t.Errorf("%s reads as %+v, %v", line, got, err)
+	}
+	for _, text := range []string{"\u009b", "\u202e", "\U000e0041"} {
+		long := strings.Repeat(text, MaxLine)
+		r.Caller, r.Summary, r.Error, r.Before, r.After = long, long, long, long, long
+		r.Args = json.RawMessage(`{"source":"` + strings.Repeat(text, maxArgs/len(text)-20) + `"}`)
+		if _, err := r.Bounded().Seal(Empty()); err != nil {
+			t.Errorf("a record full of %+q cannot be written: %v", text, err)
+		}
 	}
 }

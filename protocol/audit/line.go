@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -35,16 +37,36 @@ const hashMember = `,"hash":"`
 
 // AppendTo appends the line of a record, as it is; Seal gives it its hash.
 func (r Record) AppendTo(b []byte) ([]byte, error) {
+	start := len(b)
 	var line bytes.Buffer
 	e := json.NewEncoder(&line)
 	e.SetEscapeHTML(false) // it is for people with grep, not for browsers
 	if err := e.Encode(r); err != nil {
 		return b, fmt.Errorf("audit: record %d cannot be written: %v", r.Sequence, err)
 	}
-	if line.Len() > MaxLine {
-		return b, ErrTooLong
+	b = appendLegible(b, bytes.TrimSuffix(line.Bytes(), []byte{'\n'}))
+	if len(b)-start >= MaxLine {
+		return b[:start], ErrTooLong
 	}
-	return append(b, line.Bytes()...), nil
+	return append(b, '\n'), nil
+}
+
+// appendLegible appends JSON in which all that would act on a terminal is escaped: people read the log with grep and tail, and
+// callers choose texts in it. JSON itself lets C1 controls and those of bidirectional text through.
+func appendLegible(b, json []byte) []byte {
+	for len(json) > 0 {
+		r, n := utf8.DecodeRune(json)
+		switch high, low := utf16.EncodeRune(r); {
+		case unicode.IsPrint(r): // or no UTF-8, which stays as it is; Bounded lets none through
+			b = append(b, json[:n]...)
+		case high != unicode.ReplacementChar:
+			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+		json = json[n:]
+	}
+	return b
 }
 
 // Parse reads a line, with its end or without. It knows the form alone, and ignores members that it does not know: a newer
@@ -134,10 +156,11 @@ func boundedArgs(args json.RawMessage) json.RawMessage {
 	if err := json.Compact(&compact, args); err != nil || args[0] == 'n' || compact.Bytes()[0] != '{' || !utf8.Valid(args) {
 		return json.RawMessage(`{"unreadable":true}`)
 	}
-	if n := compact.Len(); n > maxArgs {
+	legible := appendLegible(nil, compact.Bytes())
+	if n := len(legible); n > maxArgs {
 		return json.RawMessage(fmt.Sprintf(`{"octets":%d}`, n))
 	}
-	return compact.Bytes()
+	return legible
 }
 
 // clip is valid UTF-8 that takes at most so many octets between its quotes.
@@ -161,10 +184,12 @@ func clip(s string, most int) string {
 // written is how many octets a character takes in JSON, at most.
 func written(r rune) int {
 	switch {
-	case r < ' ', r == '\u2028', r == '\u2029':
-		return len(`\u0000`)
 	case r == '"', r == '\\':
 		return 2
+	case unicode.IsPrint(r):
+		return utf8.RuneLen(r)
+	case r > 0xffff:
+		return len(`\u0000\u0000`)
 	}
-	return utf8.RuneLen(r)
+	return len(`\u0000`)
 }
