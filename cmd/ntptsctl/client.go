@@ -149,6 +149,8 @@ func (c client) exchange(conn net.Conn, request *http.Request, d api.Declaration
 		return nil, fmt.Errorf("the answer from %s breaks off: %s", c.door, view.Sentence(err.Error()))
 	case len(body) > maxAnswer:
 		return nil, fmt.Errorf("the answer from %s is longer than %d octets: is ntptsd behind it?", c.door, maxAnswer)
+	case tooManyItems(body):
+		return nil, fmt.Errorf("the answer from %s has more than %d items in its lists: is ntptsd behind it?", c.door, maxItems)
 	}
 	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	switch ok := response.StatusCode == http.StatusOK; {

@@ -82,6 +82,8 @@ func TestHostileDaemon(t *testing.T) {
 		"bad chunk":            {ok + "Transfer-Encoding: chunked\r\n\r\n\x1b[2J", "breaks off"},
 		"too long":             {ok + "\r\n" + long + long, "is longer than 8388608 octets"},
 		"too long, as said":    {ok + "Content-Length: 99999999999\r\n\r\n" + long + long, "is longer than 8388608 octets"},
+		"too many items":       {ok + "\r\n" + `{"sources":[` + strings.Repeat("{},", maxItems) + `{}]}`, "has more than 65536 items in its lists"},
+		"too many columns":     {ok + "\r\n" + `{"sources":[],"x":[` + strings.Repeat("[],", maxItems/2) + strings.Repeat("[0],", maxItems/2) + `0]}`, "has more than 65536 items in its lists"},
 		"a very long number":   {ok + "\r\n" + `{"sources":[{"stratum":` + strings.Repeat("1", 1<<20) + `}]}`, "cannot unmarshal number 1111"},
 		"a deep hole":          {ok + "\r\n" + `{"sources":[],"x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + "}", "nests deeper than 32 levels"},
 	} {

@@ -120,6 +120,9 @@ func readStream(r io.Reader, heard func(), take func(streamed) error) error {
 			if lines.Text() != "" { // a comment, which tells that the stream lives
 				continue
 			}
+			if tooManyItems(i.data) {
+				return fmt.Errorf("an item has more than %d items in its lists", maxItems)
+			}
 			if has {
 				if err := take(i); err != nil {
 					return err

@@ -183,31 +183,35 @@ func listenInside() (fd int, err error) {
 // another user than we when we are root.
 func ownSockets(pid int) func(netip.AddrPort) bool {
 	return func(from netip.AddrPort) bool {
-		owner, ok := ownerOf(from)
-		return ok && (owner == fmt.Sprint(os.Geteuid()) || owner == userOf(pid))
+		file, err := os.Open("/proc/self/net/udp")
+		if err != nil {
+			return false
+		}
+		defer file.Close()
+		return onlyOf(file, from, fmt.Sprint(os.Geteuid()), userOf(pid))
 	}
 }
 
-// ownerOf looks a UDP socket up among those of our network.
-func ownerOf(a netip.AddrPort) (user string, ok bool) {
-	file, err := os.Open("/proc/self/net/udp")
-	if err != nil {
-		return "", false
-	}
-	defer file.Close()
+// onlyOf looks an address up among the UDP sockets of our network, and tells whether these users have it and nobody else: with
+// SO_REUSEADDR two may, of which one is bound to all addresses.
+func onlyOf(sockets io.Reader, a netip.AddrPort, users ...string) (found bool) {
 	if !a.Addr().Unmap().Is4() {
-		return "", false
+		return false
 	}
 	four := a.Addr().Unmap().As4()
 	want := fmt.Sprintf("%08X:%04X", binary.NativeEndian.Uint32(four[:]), a.Port())
 	unbound := fmt.Sprintf("%08X:%04X", 0, a.Port())
-	for s := bufio.NewScanner(file); s.Scan(); {
+	for s := bufio.NewScanner(sockets); s.Scan(); {
 		const local, uid = 1, 7
-		if f := strings.Fields(s.Text()); len(f) > uid && (f[local] == want || f[local] == unbound) {
-			return f[uid], true
+		f := strings.Fields(s.Text())
+		if len(f) <= uid || f[local] != want && f[local] != unbound {
+			continue
+		}
+		if found = slices.Contains(users, f[uid]); !found {
+			return false
 		}
 	}
-	return "", false
+	return found
 }
 
 // userOf is the effective user of a process.

@@ -131,6 +131,7 @@ func TestStreamsAreBounded(t *testing.T) {
 	for name, text := range map[string]string{
 		"line":        "data: " + strings.Repeat("x", 2*maxStreamed),
 		"lines":       strings.Repeat("data: "+strings.Repeat("x", 1000)+"\n", 2*maxStreamed/1000),
+		"items":       `data: {"sources":[` + strings.Repeat("{},", maxItems) + "{}]}\n\n",
 		"empty lines": strings.Repeat("data\n", 2*maxStreamed),
 	} {
 		taken := 0
@@ -142,5 +143,22 @@ func TestStreamsAreBounded(t *testing.T) {
 	socket := raw(t, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX: "+strings.Repeat("x", 2*maxHead))
 	if code, _, stderr := ctl(t, socket, "watch", "events"); code != exitUsage || !strings.Contains(stderr, "does not answer as ntptsd does") {
 		t.Errorf("exit %d, %.200q", code, stderr)
+	}
+}
+
+// Commas and brackets in texts, and members of objects, are no items.
+func TestItemsAreCounted(t *testing.T) {
+	for text, many := range map[string]bool{
+		`{"a":[` + strings.Repeat("0,", maxItems-2) + `0]}`: false,
+		`{"a":[` + strings.Repeat("0,", maxItems) + `0]}`:   true,
+		`["` + strings.Repeat(`,[\"`, maxItems) + `"]`:      false,
+		`{` + strings.Repeat(`"a":0,`, maxItems) + `}`:      false,
+		`[{` + strings.Repeat(`"a":0,`, maxItems) + `}]`:    false,
+		strings.Repeat("]", maxItems) + ",":                 false,
+		strings.Repeat("[", maxItems+1):                     true,
+	} {
+		if tooManyItems([]byte(text)) != many {
+			t.Errorf("%.40s: %d octets, want %v", text, len(text), many)
+		}
 	}
 }

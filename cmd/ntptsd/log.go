@@ -4,7 +4,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"strings"
 
+	"github.com/ntptsd/ntptsd/internal/api/view"
 	"github.com/ntptsd/ntptsd/internal/config"
 )
 
@@ -16,7 +18,25 @@ func newLogger(cfg config.Log, out *os.File) (*slog.Logger, *slog.LevelVar) {
 	if cfg.Format == "text" || cfg.Format == "auto" && isTerminal(out) {
 		return slog.New(slog.NewTextHandler(out, options)), level
 	}
+	options.ReplaceAttr = legible
 	return slog.New(slog.NewJSONHandler(out, options)), level
+}
+
+// legible escapes what JSON lets stand and terminals and journals obey, such as C1 and bidi controls: some texts are a caller's or a
+// peer's. The text handler quotes them by itself.
+func legible(_ []string, a slog.Attr) slog.Attr {
+	text := a.Value.String()
+	if err, ok := a.Value.Any().(error); ok {
+		text = err.Error()
+	} else if a.Value.Kind() != slog.KindString {
+		return a
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = view.Printable(line)
+	}
+	a.Value = slog.StringValue(strings.Join(lines, "\n"))
+	return a
 }
 
 func levelOf(cfg config.Log) (l slog.Level) {
