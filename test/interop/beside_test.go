@@ -57,7 +57,7 @@ func (n neighbour) beside(h *host, a *authority, source string) settings {
 // allow lets nobody, as whom ntptsd runs, read its own files, and no more.
 func (l *lab) allow(s settings) {
 	l.t.Helper()
-	give(l.t, 65534, s.pair.cert, s.pair.key, l.folder("server-state"), l.folder("server-run"))
+	give(l.t, nobody, s.pair.cert, s.pair.key, l.folder("server-state"), l.folder("server-run"))
 	if err := os.Chmod(l.dir, 0o711); err != nil {
 		l.t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/csv"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -57,14 +56,17 @@ type chronyd struct {
 // start starts chronyd with the lines added to what every one of them has. It never touches the clock: -x.
 func (c chrony) start(h *host, lines ...string) *chronyd {
 	h.lab.t.Helper()
+	return c.startAs("root", h, lines...)
+}
+
+// startAs is start for a chronyd that becomes that user.
+func (c chrony) startAs(user string, h *host, lines ...string) *chronyd {
+	h.lab.t.Helper()
 	d := &chronyd{host: h, tree: tree(h.lab.t, c.release), socket: h.chronySocket()}
 	lines = append([]string{"cmdport 0", "bindcmdaddress " + d.socket, "pidfile " + d.socket + ".pid"}, lines...)
 	file := h.lab.write(h.name+"-chrony.conf", strings.Join(lines, "\n")+"\n")
-	d.process = h.start("chronyd", d.tree.Command("usr/sbin/chronyd", "-x", "-d", "-u", "root", "-f", file))
-	eventually(h.lab.t, commandTimeout, func() error {
-		_, err := os.Stat(d.socket)
-		return err
-	})
+	d.process = h.start("chronyd", d.tree.Command("usr/sbin/chronyd", "-x", "-d", "-u", user, "-f", file))
+	eventually(h.lab.t, commandTimeout, exists(d.socket))
 	return d
 }
 

@@ -43,7 +43,7 @@ func TestRightsAreDropped(t *testing.T) {
 	for _, user := range []struct {
 		name string
 		id   int
-	}{{"root", 0}, {"nobody", 65534}} {
+	}{{"root", 0}, {"nobody", nobody}} {
 		t.Run(user.name, func(t *testing.T) {
 			t.Parallel()
 			l, hosts := newLab(t, "", "server", "client")

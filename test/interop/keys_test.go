@@ -331,7 +331,7 @@ func TestSocketOfAnotherUser(t *testing.T) {
 	chronyd := chrony461.besideServer(hosts[0], a, dump, "ntsrotate 0")
 	s := besideChrony(hosts[0], a.issue("server", "server.test"), keys, "nks0")
 	s.user = "nobody"
-	give(t, 65534, dump)
+	give(t, nobody, dump)
 	l.allow(s)
 	server := startNtptsd(hosts[0], s)
 	eventually(t, syncTimeout, func() error { return server.complains("keys", "permission denied") })

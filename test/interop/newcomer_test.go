@@ -2,23 +2,26 @@ package interop
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// newcomer makes a CA by ntptsd init, starts ntptsd beside a chronyd, and lets alice in by a certificate that is made on the server.
+// newcomer makes a CA by ntptsd init, starts ntptsd as the user of a chronyd that has given up root, and lets alice in by a
+// certificate that is made on the server.
 func newcomer(l *lab, hosts []*host, d *chronyd) *monitored {
 	t := l.t
 	t.Helper()
-	dir := l.folder("server-etc")
+	dir := filepath.Join(l.dir, "server-etc") // init makes it
 	state := l.folder("server-state")
-	if out, err := hosts[0].run(program(t, "ntptsd"), "init", "--root", "none", "--dir", dir, "--state-directory", state, "server.test"); err != nil {
+	if out, err := hosts[0].run(program(t, "ntptsd"), "init", "--root", "none", "--user", "nobody", "--dir", dir, "--state-directory", state, "server.test"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	m := &monitored{lab: l, client: hosts[1], root: filepath.Join(dir, "ca.pem")}
-	m.ntptsd = startNtptsd(hosts[0], settings{pair: pair{cert: "authority"}, time: "[::]:10123",
+	m.ntptsd = startNtptsd(hosts[0], settings{pair: pair{cert: "authority"}, time: "[::]:10123", user: "nobody",
 		clock: "source = \"chrony\"\nchrony-socket = \"" + d.socket + "\"",
 		keyExchange: fmt.Sprintf("[certs.authority]\nnames = [\"server.test\"]\ncertificate = %q\nkey = %q",
 			filepath.Join(dir, "server-ca.pem"), filepath.Join(dir, "server-ca.key")),
@@ -58,7 +61,11 @@ func (m *monitored) audited(command string) (all []record) {
 func TestNewcomer(t *testing.T) {
 	t.Parallel()
 	l, hosts := newLab(t, "", "server", "client", "source", "more")
-	d := chrony461.start(hosts[0], "server source.test minpoll 4 maxpoll 4")
+	give(t, nobody, l.folder("server-run"), l.folder("server-state"))
+	if err := errors.Join(os.Chown(filepath.Dir(hosts[0].chronySocket()), nobody, nobody), os.Chmod(l.dir, 0o711), os.Chmod(l.names, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	d := chrony461.startAs("nobody", hosts[0], "server source.test minpoll 4 maxpoll 4")
 	m := newcomer(l, hosts, d)
 	follows := func(want ...string) error {
 		rows, err := d.ask("sources")

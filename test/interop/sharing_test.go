@@ -122,10 +122,12 @@ func TestNTPsecServerOpensOurCookies(t *testing.T) {
 	}
 }
 
+// nobody is a user that every machine has; its group is nogroup.
+const nobody = 65534
+
 // TestChronydUnderItsOwnUser is what distributions do: chronyd gives up root. An ntptsd of the same user keeps its file
 // readable to it, and can tell it to read. One that root starts has given up root's rights, too: it says so, and makes nothing.
 func TestChronydUnderItsOwnUser(t *testing.T) {
-	const nobody = 65534 // and nogroup
 	t.Parallel()
 	covers(t, cell{chrony461.String(), ourKeys, rotating})
 	l, hosts := newLab(t, "", "server", "client")
@@ -169,17 +171,6 @@ func TestChronydUnderItsOwnUser(t *testing.T) {
 	if got := info.Sys().(*syscall.Stat_t); got.Uid != nobody || got.Gid != nobody || info.Mode() != 0o600 {
 		t.Errorf("the file belongs to %d:%d, %v", got.Uid, got.Gid, info.Mode())
 	}
-}
-
-// startAs is start for a chronyd that gives up root.
-func (c chrony) startAs(user string, h *host, lines ...string) *chronyd {
-	h.lab.t.Helper()
-	d := &chronyd{host: h, tree: tree(h.lab.t, c.release), socket: h.chronySocket()}
-	lines = append([]string{"cmdport 0", "bindcmdaddress " + d.socket, "pidfile " + d.socket + ".pid"}, lines...)
-	file := h.lab.write(h.name+"-chrony.conf", strings.Join(lines, "\n")+"\n")
-	d.process = h.start("chronyd", d.tree.Command("usr/sbin/chronyd", "-x", "-d", "-u", user, "-f", file))
-	eventually(h.lab.t, commandTimeout, exists(d.socket))
-	return d
 }
 
 // unproved tells whether the neighbour has yet to prove something.
