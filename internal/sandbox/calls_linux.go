@@ -4,8 +4,8 @@ import "golang.org/x/sys/unix"
 
 // always are the calls that are made whatever the arguments: by Go's runtime, by its packages os, net and time, and by ours.
 // Those of the packet path stand first, where the filter finds them soonest on kernels before 5.11, which remember none.
-// An architecture lacks some of them. What is not here is refused, executing and tracing programs, mounting, modules, keys of
-// the kernel, setting clocks and asynchronous rings among it.
+// An architecture lacks some of them, and in arch's table arm64 has newfstatat as fstatat. What is not here is refused, executing and
+// tracing programs, mounting, modules, keys of the kernel, setting clocks and asynchronous rings among it.
 func always(r Rules) []string {
 	all := []string{
 		"recvmmsg", "sendmmsg", "epoll_pwait", "futex", "read", "write", "nanosleep", "sched_yield",
@@ -18,7 +18,7 @@ func always(r Rules) []string {
 		"sysinfo", "capget", "getuid", "geteuid", "getgid", "getegid", "getgroups", "getresuid", "getresgid", "umask",
 		// files, below which Landlock and the system's own permissions lie
 		"access", "copy_file_range", "dup", "dup2", "dup3", "faccessat", "faccessat2", "fallocate", "fchown",
-		"fchownat", "fcntl", "fdatasync", "flock", "fstat", "fstatfs", "fsync", "ftruncate", "getcwd", "getdents64", "linkat", "lseek", "lstat",
+		"fchownat", "fcntl", "fdatasync", "flock", "fstat", "fstatat", "fstatfs", "fsync", "ftruncate", "getcwd", "getdents64", "linkat", "lseek", "lstat",
 		"mkdirat", "newfstatat", "pipe2", "pread64", "preadv", "pwrite64", "pwritev", "readlinkat", "readv", "renameat",
 		"renameat2", "sendfile", "splice", "stat", "statfs", "statx", "unlinkat", "utimensat", "writev",
 		// sockets that are open, and those whose kind the conditions below admit
