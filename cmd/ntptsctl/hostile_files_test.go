@@ -26,8 +26,12 @@ func TestForeignProfilesAreNoneOfOurs(t *testing.T) {
 		if err := os.Chown(file, owner, -1); err != nil {
 			t.Fatal(err)
 		}
-		if all, err := readProfiles(""); err != nil || len(all.Profiles) != profiles {
+		all, err := readProfiles("")
+		if err != nil || len(all.Profiles) != profiles {
 			t.Errorf("of user %d: %v, %v", owner, all, err)
+		}
+		if _, err := all.choose("a"); profiles == 0 && (err == nil || !strings.Contains(err.Error(), "--config "+file)) {
+			t.Errorf("of user %d, by a profile's name: %v", owner, err)
 		}
 		if all, err := readProfiles(file); err != nil || len(all.Profiles) != 1 { // who names it wants it
 			t.Errorf("of user %d, by its name: %v, %v", owner, all, err)

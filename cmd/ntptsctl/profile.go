@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
@@ -55,6 +54,8 @@ func (p place) elsewhere(host string) place {
 type profiles struct {
 	Default  string           `toml:"default-profile"`
 	Profiles map[string]place `toml:"profile"`
+
+	ignored string // the file of somebody else that they would be from
 }
 
 // choose is the profile of the name, or the default one, or none.
@@ -68,8 +69,11 @@ func (p profiles) choose(name string) (place, error) {
 	one, ok := p.Profiles[name]
 	if !ok {
 		known := "there is none at all"
-		if len(p.Profiles) > 0 {
+		switch {
+		case len(p.Profiles) > 0:
 			known = "there are " + strings.Join(p.names(), ", ")
+		case p.ignored != "":
+			known = fmt.Sprintf("%s is not read, because it is somebody else's: --config %[1]s does", p.ignored)
 		}
 		return place{}, fmt.Errorf("there is no profile %.80q; %s", name, known)
 	}
@@ -97,7 +101,10 @@ func readProfiles(file string) (all profiles, err error) {
 	}
 	b, err := readSmall(file)
 	// sudo and setpriv leave HOME to somebody else, whose profiles are none of ours.
-	if !named && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || foreign(file)) {
+	if !named && foreign(file) {
+		return profiles{ignored: file}, nil
+	}
+	if !named && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
 		return all, nil
 	}
 	if err != nil {
@@ -122,16 +129,6 @@ func readProfiles(file string) (all profiles, err error) {
 		errs = append(errs, fmt.Errorf("%s: default-profile: %w", file, err))
 	}
 	return all, errors.Join(errs...)
-}
-
-// foreign tells whether a file belongs to somebody else but root.
-func foreign(file string) bool {
-	info, err := os.Stat(file)
-	if err != nil {
-		return false
-	}
-	s, ok := info.Sys().(*syscall.Stat_t)
-	return ok && s.Uid != 0 && int(s.Uid) != os.Geteuid()
 }
 
 // check says what is wrong with a profile that TOML cannot know.

@@ -49,9 +49,9 @@ func Foreign(path string, info fs.FileInfo) error {
 	return fmt.Errorf("%s belongs to user %d, and ntptsd runs as user %d: if what it says is its own, run chown %d %s", path, owner, us, us, path)
 }
 
-// MakeFolder creates path and its missing parents with that mode, and syncs each new entry's parent.
+// MakeFolder creates path and its missing parents with that mode, whatever the umask, and syncs each new entry's parent.
 func MakeFolder(path string, mode fs.FileMode) error {
-	err := os.Mkdir(path, mode)
+	err := makeOne(path, mode)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -59,12 +59,24 @@ func MakeFolder(path string, mode fs.FileMode) error {
 		if err := MakeFolder(filepath.Dir(path), mode); err != nil {
 			return err
 		}
-		err = os.Mkdir(path, mode)
+		err = makeOne(path, mode)
 	}
 	if err != nil {
 		return err
 	}
 	return disk{}.SyncFolder(filepath.Dir(path))
+}
+
+func makeOne(path string, mode fs.FileMode) error {
+	if err := os.Mkdir(path, mode); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0) // the owner of its parent may have put a link there
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Chmod(mode)
 }
 
 type attributes struct {

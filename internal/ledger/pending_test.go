@@ -226,6 +226,20 @@ func TestTooManyWait(t *testing.T) {
 	}
 }
 
+// Who can write the file has his own changes made, of any command.
+func TestAForeignFileIsNotBelieved(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	path := filepath.Join(t.TempDir(), pendingFile)
+	if err := errors.Join(os.WriteFile(path, []byte("[]"), 0o600), os.Chown(path, 4711, -1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(filepath.Dir(path), nil, nil, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "belongs to user 4711") {
+		t.Error(err)
+	}
+}
+
 func TestABrokenFileIsNotIgnored(t *testing.T) {
 	for _, content := range []string{"", "{", "null,", `[null]`, `[{}]`, `[{"change":1}]`, strings.Repeat(" ", maxPendingFile+1)} {
 		folder := t.TempDir()

@@ -46,9 +46,9 @@ type asked struct {
 }
 
 func request(d api.Declaration, args []byte, how api.How) asked {
-	var all map[string]json.RawMessage
-	_ = json.Unmarshal(args, &all) // bad ones are refused when they are used
-	same, _ := json.Marshal(all)   // however they were written
+	all := make(map[string]json.RawMessage) // no arguments are none, too
+	_ = json.Unmarshal(args, &all)          // bad ones are refused when they are used
+	same, _ := json.Marshal(all)            // however they were written
 	return asked{fmt.Sprintf("%s\x00%s\x00%v", d.Name, d.Redact(args), how.ConfirmWithin), sha256.Sum256(same)}
 }
 

@@ -22,6 +22,7 @@ func TestAKeyIsForAllTheArguments(t *testing.T) {
 		{`{"door":"front","code":"1"}`, ` { "code":"1", "door":"front" } `, true},
 		{`{"door":"front","code":"1"}`, `{"door":"front","code":"2"}`, false},
 		{`{"door":"front"}`, `{"door":"back"}`, false},
+		{``, `{}`, true},
 		{long("a"), long("a"), true},
 		{long("a"), long("b"), false},
 	} {

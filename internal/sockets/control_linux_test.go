@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -27,6 +28,12 @@ func TestNoLinkLeadsModeOrOwnerElsewhere(t *testing.T) {
 		"a second name of a socket":   func() error { return os.Link(other, path) },
 		"a file":                      func() error { return os.WriteFile(path, nil, 0o600) },
 		"nothing that could be found": func() error { return nil },
+		"another user's socket": func() error {
+			if os.Getuid() != 0 { // who alone can give one away
+				return nil
+			}
+			return errors.Join(syscall.Mknod(path, syscall.S_IFSOCK|0o600, 0), os.Lchown(path, 4711, -1))
+		},
 	} {
 		if err := put(); err != nil {
 			t.Fatal(err)

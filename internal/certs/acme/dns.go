@@ -120,15 +120,22 @@ func ask(ctx context.Context, server string, m *dns.Msg, secrets map[string]stri
 	return answer, err
 }
 
-type dnsSolver struct{ *updater }
-
-func (s dnsSolver) Present(ctx context.Context, c acme.Challenge) error {
-	return s.update(ctx, c.DNS01TXTRecordName(), c.DNS01KeyAuthorization(), false)
+// dnsSolver is for one attempt, and belongs to its goroutine.
+type dnsSolver struct {
+	*updater
+	presented time.Time // the last record
 }
 
-// Wait gives the zone's other servers time to fetch the record: until all that can be seen from here have it, or propagation is over.
-func (s dnsSolver) Wait(ctx context.Context, c acme.Challenge) error {
-	enough, cancel := context.WithTimeout(ctx, s.propagation)
+func (s *dnsSolver) Present(ctx context.Context, c acme.Challenge) error {
+	err := s.update(ctx, c.DNS01TXTRecordName(), c.DNS01KeyAuthorization(), false)
+	s.presented = time.Now()
+	return err
+}
+
+// Wait gives the zone's other servers time to fetch the record: until all have it, or propagation is over. That counts from the last
+// record, and so once for all names: a server that cannot be reached from here costs an attempt no more than that.
+func (s *dnsSolver) Wait(ctx context.Context, c acme.Challenge) error {
+	enough, cancel := context.WithDeadline(ctx, s.presented.Add(s.propagation))
 	defer cancel()
 	for !s.everywhere(enough, c.DNS01TXTRecordName(), c.DNS01KeyAuthorization()) {
 		select {
@@ -141,7 +148,7 @@ func (s dnsSolver) Wait(ctx context.Context, c acme.Challenge) error {
 }
 
 // CleanUp removes the record also where the attempt was given up.
-func (s dnsSolver) CleanUp(ctx context.Context, c acme.Challenge) error {
+func (s *dnsSolver) CleanUp(ctx context.Context, c acme.Challenge) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 	defer cancel()
 	return s.update(ctx, c.DNS01TXTRecordName(), c.DNS01KeyAuthorization(), true)

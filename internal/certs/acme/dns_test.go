@@ -85,7 +85,7 @@ func TestUpdatesAreUnderstoodByAnotherHand(t *testing.T) {
 	text := challenge.DNS01KeyAuthorization()
 	for _, algorithm := range []string{"hmac-sha256", "hmac-sha384", "hmac-sha512"} {
 		p, address := startPrimary(t)
-		s := dnsSolver{updaterFor(t, address, "KEY.example", algorithm, testSecret)}
+		s := &dnsSolver{updater: updaterFor(t, address, "KEY.example", algorithm, testSecret)}
 		if err := s.Present(t.Context(), challenge); err != nil {
 			t.Fatal(err)
 		}
@@ -179,11 +179,13 @@ func TestWaitsUntilEveryServerHasTheRecord(t *testing.T) {
 		name        string
 		from        [2]int
 		propagation time.Duration
+		ago         time.Duration // when the last record was written
 		none, all   bool
 	}{
 		{name: "at once", from: [2]int{1, 1}, propagation: time.Hour, all: true},
 		{name: "the second later", from: [2]int{1, 2}, propagation: time.Hour, all: true},
 		{name: "never", from: [2]int{1, 0}, propagation: 10 * time.Millisecond},
+		{name: "never, as for a name before", from: [2]int{1, 0}, propagation: time.Hour, ago: time.Hour},
 		{name: "no server is told", none: true, from: [2]int{1, 1}, propagation: 10 * time.Millisecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -205,7 +207,7 @@ func TestWaitsUntilEveryServerHasTheRecord(t *testing.T) {
 			})
 			u := updaterFor(t, "127.0.0.60:"+serveDNS(t, "127.0.0.60:0", listing), testKey, "hmac-sha256", testSecret)
 			u.port, u.propagation = port, c.propagation
-			if err := (dnsSolver{u}).Wait(t.Context(), challenge); err != nil {
+			if err := (&dnsSolver{u, time.Now().Add(-c.ago)}).Wait(t.Context(), challenge); err != nil {
 				t.Fatal(err)
 			}
 			if c.all && (first.asked == 0 || second.asked != c.from[1]) {

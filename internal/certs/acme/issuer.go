@@ -106,7 +106,7 @@ func (i *Issuer) solvers() map[string]acmez.Solver {
 		all[acme.ChallengeTypeTLSALPN01] = alpnSolver{i.challenges}
 	}
 	if i.config.Uses(config.ChallengeDNS) && i.dns != nil {
-		all[acme.ChallengeTypeDNS01] = dnsSolver{i.dns}
+		all[acme.ChallengeTypeDNS01] = &dnsSolver{updater: i.dns}
 	}
 	return all
 }
