@@ -45,6 +45,9 @@ func (f *flags) client(c *cobra.Command) (client, error) {
 	if err != nil {
 		return client{}, err
 	}
+	if all.ignored != "" && !f.given("host") && !f.given("socket") {
+		fmt.Fprintf(c.ErrOrStderr(), "ntptsctl: %s is not read, because it is somebody else's, so this host is asked; --config reads it, --socket silences this\n", all.ignored)
+	}
 	switch {
 	case f.given("host") && f.given("socket"):
 		return client{}, errors.New("--host asks another host and --socket this one: give one of them")

@@ -129,7 +129,7 @@ func Open(cfg *config.Config) (*Access, error) {
 	path := filepath.Join(cfg.StateDirectory, grantedFile)
 	g, err := readGranted(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s, the logins that commands have issued and revoked: %w: restore it from a backup; "+
+		return nil, fmt.Errorf("%s, the logins that commands have issued and revoked: %w; where that does not help, restore it from a backup; "+
 			"moved away, it would let revoked logins in again (the audit log tells which)", path, err)
 	}
 	return newAccess(cfg, path, g)

@@ -18,7 +18,7 @@ const (
 	maxEmail       = 254 // RFC 5321 section 4.5.3.1.3
 	minLife        = time.Hour
 	maxLife        = 397 * 24 * time.Hour // browsers take no longer one
-	maxPropagation = time.Hour
+	maxPropagation = 10 * time.Minute     // an attempt has fifteen
 	maxTSIGName    = 253
 )
 

@@ -127,9 +127,10 @@ func (d *door) guard(next http.Handler) http.Handler {
 // objection is why a request is not looked at, in words that do not depend on it.
 func (d *door) objection(r *http.Request) (status int, why string) {
 	switch {
-	case !isClean(r.URL.Path), // which net/http would answer with a redirection as long as it
-		r.URL.RawPath != "": // with escapes that nobody needs, and for which it has another route than we see
+	case !isClean(r.URL.Path): // which net/http would answer with a redirection as long as it
 		return http.StatusNotFound, "there is no such path"
+	case r.URL.RawPath != "": // for which it has another route than we see
+		return http.StatusNotFound, "there is no such path: write it without escapes"
 	case routeOf(r) == toHealth: // tells all the same; health checks have odd names for us
 	case !d.knows(r.Host):
 		return http.StatusMisdirectedRequest, "use an address, localhost or a name of the certificate in the URL"

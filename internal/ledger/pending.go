@@ -79,7 +79,7 @@ func (p *pending) open(folder string, now time.Time) error {
 		p.all, err = parsePending(b)
 	}
 	if err != nil {
-		return fmt.Errorf("%s, the changes that wait to be confirmed: %w: undo them by hand and move the file aside", p.path, err)
+		return fmt.Errorf("%s, the changes that wait to be confirmed: %w; where that does not help, undo them by hand and move the file aside", p.path, err)
 	}
 	for _, u := range p.all {
 		left := min(max(u.By.Sub(now), 0), u.By.Sub(u.Made), api.MaxConfirm)

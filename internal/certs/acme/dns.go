@@ -18,7 +18,7 @@ const (
 	recordTTL     = 60
 	tsigFudge     = 300 // seconds that the clocks may differ, RFC 8945 section 10
 	updateTimeout = 20 * time.Second
-	cleanTimeout  = 10 * time.Second
+	cleanTimeout  = 30 * time.Second // of all records
 )
 
 // updater writes TXT records into one zone, by dynamic updates (RFC 2136) that are signed (RFC 8945).
@@ -124,11 +124,12 @@ func ask(ctx context.Context, server string, m *dns.Msg, secrets map[string]stri
 type dnsSolver struct {
 	*updater
 	presented time.Time // the last record
+	cleanBy   time.Time // when all records must be gone, or stay; zero: none was to go yet
 }
 
 func (s *dnsSolver) Present(ctx context.Context, c acme.Challenge) error {
 	err := s.update(ctx, c.DNS01TXTRecordName(), c.DNS01KeyAuthorization(), false)
-	s.presented = time.Now()
+	s.presented, s.cleanBy = time.Now(), time.Time{}
 	return err
 }
 
@@ -147,9 +148,12 @@ func (s *dnsSolver) Wait(ctx context.Context, c acme.Challenge) error {
 	return nil
 }
 
-// CleanUp removes the record also where the attempt was given up.
+// CleanUp removes the record also where the attempt was given up. A name server that is gone costs no more time for many names.
 func (s *dnsSolver) CleanUp(ctx context.Context, c acme.Challenge) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
+	if s.cleanBy.IsZero() {
+		s.cleanBy = time.Now().Add(cleanTimeout)
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), s.cleanBy)
 	defer cancel()
 	return s.update(ctx, c.DNS01TXTRecordName(), c.DNS01KeyAuthorization(), true)
 }

@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -95,6 +96,14 @@ func TestUpdatesAreUnderstoodByAnotherHand(t *testing.T) {
 		if err := s.CleanUp(t.Context(), challenge); err != nil {
 			t.Fatal(err)
 		}
+		s.cleanBy = time.Now() // too long ago: it is let be, until there are new records
+		if err := s.CleanUp(t.Context(), challenge); err == nil {
+			t.Error("records are removed for ever")
+		}
+		if err := errors.Join(s.Present(t.Context(), challenge), s.CleanUp(t.Context(), challenge)); err != nil {
+			t.Error(err)
+		}
+		p.told = p.told[:2]
 		want := []string{"example.org. _acme-challenge.a.example.org. 60 IN TXT \"" + text + "\"",
 			"example.org. _acme-challenge.a.example.org. 0 NONE TXT \"" + text + "\""}
 		if strings.Join(p.told, "\n") != strings.Join(want, "\n") {
@@ -207,7 +216,7 @@ func TestWaitsUntilEveryServerHasTheRecord(t *testing.T) {
 			})
 			u := updaterFor(t, "127.0.0.60:"+serveDNS(t, "127.0.0.60:0", listing), testKey, "hmac-sha256", testSecret)
 			u.port, u.propagation = port, c.propagation
-			if err := (&dnsSolver{u, time.Now().Add(-c.ago)}).Wait(t.Context(), challenge); err != nil {
+			if err := (&dnsSolver{updater: u, presented: time.Now().Add(-c.ago)}).Wait(t.Context(), challenge); err != nil {
 				t.Fatal(err)
 			}
 			if c.all && (first.asked == 0 || second.asked != c.from[1]) {
