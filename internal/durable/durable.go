@@ -1,6 +1,6 @@
 // Package durable writes a file so that it is there after a power cut: at every instant the old content or the new one
 // stands under the name, whole. Beside, sync, rename, sync the folder: see open(2), rename(2), fsync(2). What the
-// content means, and who may read it, is the caller's.
+// content means, and who may read it, is the caller's. It also tells whether a file or a socket is one that we made.
 package durable
 
 import (

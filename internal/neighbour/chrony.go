@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ntptsd/ntptsd/internal/api"
+	"github.com/ntptsd/ntptsd/internal/durable"
 	"github.com/ntptsd/ntptsd/protocol/cmdmon"
 )
 
@@ -124,7 +125,7 @@ func (c *Chrony) letAnswer(path string) error {
 	if err := unix.Stat(c.socket, &its); err != nil || int(its.Uid) == os.Geteuid() {
 		return err
 	}
-	return openToAll(path)
+	return durable.ChmodSocket(path, 0o666)
 }
 
 // removeStale removes what a killed ntptsd has left: sockets that nobody is bound to.
@@ -176,26 +177,19 @@ func (s *session) full() bool { return s.path != "" }
 
 // command sends one and gives the reply, if its status is success.
 func (s *session) command(ctx context.Context, c cmdmon.Command, body cmdmon.Body) (reply cmdmon.Reply, err error) {
+	ask := func(limit time.Duration) error {
+		reply, err = s.attempt(ctx, c, body, limit)
+		return err
+	}
 	if s.full() { // nothing is lost
-		reply, err = s.attempt(ctx, c, body, answerTimeout)
+		err = ask(answerTimeout)
 	} else {
-		reply, err = s.again(ctx, c, body)
+		err = again(ctx, ask)
 	}
 	if err != nil {
 		return reply, fmt.Errorf("%v: %w", c, err)
 	}
 	return reply, nil
-}
-
-// again asks over UDP until there is an answer.
-func (s *session) again(ctx context.Context, c cmdmon.Command, body cmdmon.Body) (reply cmdmon.Reply, err error) {
-	for i := range attempts {
-		reply, err = s.attempt(ctx, c, body, firstWait<<i)
-		if !tooLate(err) || ctx.Err() != nil {
-			break
-		}
-	}
-	return reply, err
 }
 
 func (s *session) attempt(ctx context.Context, c cmdmon.Command, body cmdmon.Body, limit time.Duration) (reply cmdmon.Reply, err error) {

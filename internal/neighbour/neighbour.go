@@ -79,6 +79,16 @@ func until(ctx context.Context, conn net.Conn, limit time.Duration) error {
 	return conn.SetDeadline(at)
 }
 
+// again asks over UDP until there is an answer: there is no other way to get a datagram that was lost.
+func again(ctx context.Context, ask func(limit time.Duration) error) (err error) {
+	for i := range attempts {
+		if err = ask(firstWait << i); !tooLate(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
+}
+
 // tooLate tells whether a daemon did not answer in time.
 func tooLate(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 

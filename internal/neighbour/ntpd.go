@@ -98,15 +98,12 @@ type control struct {
 	room     [mode6.MaxDatagram + 1]byte
 }
 
-// read gives the data of an answer, valid until the next question. A question without an answer is asked again: there is
-// no other way to get a datagram that was lost.
+// read gives the data of an answer, valid until the next question.
 func (c *control) read(ctx context.Context, q mode6.Request) (data []byte, err error) {
-	for i := range attempts {
-		data, err = c.attempt(ctx, q, firstWait<<i)
-		if !tooLate(err) || ctx.Err() != nil {
-			break
-		}
-	}
+	err = again(ctx, func(limit time.Duration) error {
+		data, err = c.attempt(ctx, q, limit)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", q.Op, err)
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/ntptsd/ntptsd/internal/durable"
 )
 
 func TestHangingChronyIsTold(t *testing.T) {
@@ -103,7 +105,7 @@ func TestOnlyTheSocketIsOpenedToAll(t *testing.T) {
 		if err := put(path); err != nil {
 			t.Fatal(err)
 		}
-		if err := openToAll(path); err == nil {
+		if err := durable.ChmodSocket(path, 0o666); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 		_ = os.Remove(path)
@@ -111,7 +113,7 @@ func TestOnlyTheSocketIsOpenedToAll(t *testing.T) {
 	if info, err := os.Stat(secret); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	if err := openToAll(socket); err != nil {
+	if err := durable.ChmodSocket(socket, 0o666); err != nil {
 		t.Error(err)
 	}
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o666 {

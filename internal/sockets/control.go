@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/ntptsd/ntptsd/internal/durable"
 )
 
 const (
@@ -28,7 +30,7 @@ func listenControl(path string) (net.Listener, error) {
 		return nil, err
 	}
 	// The umask leaves others nothing to write to, so that chmod only ever opens further, for the group.
-	if err := openToGroup(path); err != nil {
+	if err := durable.ChmodSocket(path, controlMode); err != nil {
 		l.Close()
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ntptsd/ntptsd/internal/config"
+	"github.com/ntptsd/ntptsd/internal/durable"
 )
 
 // Set is every socket of the daemon. Whoever serves on one closes it; Close is for what was never served.
@@ -184,7 +185,7 @@ func (s *Set) GiveControl(uid, gid int) error {
 	if !s.controlMade {
 		return nil
 	}
-	return giveSocket(s.controlPath, uid, gid)
+	return durable.ChownSocket(s.controlPath, uid, gid)
 }
 
 // Close closes everything.

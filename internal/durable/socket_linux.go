@@ -1,17 +1,20 @@
-package sockets
+package durable
 
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
 var errNotOurs = errors.New("is not the socket that we made: somebody has put something else there")
 
-// ourSocket opens the socket file that we made. We may be root in a folder of somebody else's, who puts something else under its name
-// meanwhile: what is done to the descriptor is done to that file, wherever the name leads to.
+// ourSocket opens a socket file that we made. We may be root in a folder of somebody else's, who puts something else under its name
+// meanwhile: what is done to the descriptor is done to that file, wherever the name leads to; of a file with several names it is not the
+// only one.
 func ourSocket(path string, does func(fd int) error, owners ...int) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -22,23 +25,19 @@ func ourSocket(path string, does func(fd int) error, owners ...int) error {
 	if err := unix.Fstat(fd, &s); err != nil {
 		return &os.PathError{Op: "fstat", Path: path, Err: err}
 	}
-	ours := false
-	for _, uid := range append(owners, os.Geteuid()) {
-		ours = ours || int(s.Uid) == uid
-	}
-	if !ours || s.Mode&unix.S_IFMT != unix.S_IFSOCK || s.Nlink != 1 {
+	if !slices.Contains(append(owners, os.Geteuid()), int(s.Uid)) || s.Mode&unix.S_IFMT != unix.S_IFSOCK || s.Nlink != 1 {
 		return fmt.Errorf("%s %w", path, errNotOurs)
 	}
 	return does(fd)
 }
 
-// openToGroup lets the group connect.
-func openToGroup(path string) error {
-	return ourSocket(path, func(fd int) error { return os.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), controlMode) })
+// ChmodSocket gives a socket that we made a mode.
+func ChmodSocket(path string, mode fs.FileMode) error {
+	return ourSocket(path, func(fd int) error { return os.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), mode) })
 }
 
-// giveSocket changes the owner, who may be that one already: of an older ntptsd.
-func giveSocket(path string, uid, gid int) error {
+// ChownSocket gives it to an owner, who may have it already: by an older process of ours.
+func ChownSocket(path string, uid, gid int) error {
 	if uid == -1 && gid == -1 { // it stays as it is
 		return nil
 	}

@@ -1,4 +1,4 @@
-package sockets
+package durable
 
 import (
 	"errors"
@@ -38,7 +38,7 @@ func TestNoLinkLeadsModeOrOwnerElsewhere(t *testing.T) {
 		if err := put(); err != nil {
 			t.Fatal(err)
 		}
-		if openToGroup(path) == nil || giveSocket(path, os.Getuid(), -1) == nil {
+		if ChmodSocket(path, 0o660) == nil || ChownSocket(path, os.Getuid(), -1) == nil {
 			t.Errorf("%s is taken for the socket", what)
 		}
 		for _, p := range []string{secret, other} {
@@ -48,7 +48,7 @@ func TestNoLinkLeadsModeOrOwnerElsewhere(t *testing.T) {
 		}
 		_ = os.Remove(path)
 	}
-	if err := errors.Join(openToGroup(other), giveSocket(other, os.Getuid(), -1)); err != nil {
+	if err := errors.Join(ChmodSocket(other, 0o660), ChownSocket(other, os.Getuid(), -1)); err != nil {
 		t.Error(err)
 	}
 }
