@@ -99,11 +99,11 @@ func readProfiles(file string) (all profiles, err error) {
 		}
 		file = filepath.Join(dir, "ntptsctl", "config.toml")
 	}
-	b, err := readSmall(file)
 	// sudo and setpriv leave HOME to somebody else, whose profiles are none of ours.
 	if !named && foreign(file) {
 		return profiles{ignored: file}, nil
 	}
+	b, err := readSmall(file)
 	if !named && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
 		return all, nil
 	}

@@ -105,7 +105,7 @@ func BindChange[A, R any](c Command[A, R], plan func(context.Context, Caller, A)
 	b.outcome = typed[R]
 	b.plan = func(ctx context.Context, who Caller, args []byte) (*Planned, error) {
 		var a A
-		if err := decode(args, &a); err != nil {
+		if err := b.decode(args, &a); err != nil {
 			return nil, Failf(BadArgument, "%s: %w", c.Name, err)
 		}
 		change, err := plan(ctx, who, a)

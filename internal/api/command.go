@@ -107,9 +107,10 @@ type Binding struct {
 // Bind gives a command that only reads its handler. The handler is called for callers with the role alone, with arguments that are well
 // formed. It may leave lists of its result nil: callers find them empty, never null.
 func Bind[A, R any](c Command[A, R], handle func(context.Context, Caller, A) (R, error)) Binding {
-	return Binding{Declaration: c.Declaration(), call: func(ctx context.Context, who Caller, args []byte) (any, error) {
+	d := c.Declaration()
+	return Binding{Declaration: d, call: func(ctx context.Context, who Caller, args []byte) (any, error) {
 		var a A
-		if err := decode(args, &a); err != nil {
+		if err := d.decode(args, &a); err != nil {
 			return nil, Failf(BadArgument, "%s: %w", c.Name, err)
 		}
 		r, err := handle(ctx, who, a)
@@ -139,25 +140,21 @@ func decode(b []byte, into any) error {
 	if _, err := d.Token(); err != io.EOF {
 		return errors.New("something follows the JSON object of the arguments")
 	}
-	return spelled(b, reflect.TypeOf(into).Elem())
+	return nil
 }
 
-// spelled refuses members that the decoder takes for another's name, in other case: what is written down, and a key of idempotency,
-// go by the names as they are declared.
-func spelled(b []byte, args reflect.Type) error {
-	if args.Kind() != reflect.Struct {
-		return nil
-	}
-	declared := make(map[string]bool)
-	for f := range args.Fields() {
-		declared[f.Tag.Get("json")] = true
+// decode reads arguments. It refuses members that the decoder takes for another's name, in other case: what is written down, and a key
+// of idempotency, go by the names as they are declared.
+func (d Declaration) decode(args []byte, into any) error {
+	if err := decode(args, into); err != nil || len(bytes.TrimSpace(args)) == 0 {
+		return err
 	}
 	var members map[string]json.RawMessage
-	if err := json.Unmarshal(b, &members); err != nil {
+	if err := json.Unmarshal(args, &members); err != nil {
 		return err
 	}
 	for name := range members {
-		if !declared[name] {
+		if !slices.ContainsFunc(d.Args, func(a Arg) bool { return a.Name == name }) {
 			return fmt.Errorf("the arguments must be a JSON object of what the command takes: unknown field %q", name)
 		}
 	}

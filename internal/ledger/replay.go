@@ -49,7 +49,11 @@ func request(d api.Declaration, args []byte, how api.How) asked {
 	all := make(map[string]json.RawMessage) // no arguments are none, too
 	_ = json.Unmarshal(args, &all)          // bad ones are refused when they are used
 	same, _ := json.Marshal(all)            // however they were written
-	return asked{fmt.Sprintf("%s\x00%s\x00%v", d.Name, d.Redact(args), how.ConfirmWithin), sha256.Sum256(same)}
+	return asked{written(d.Name, d.Redact(args), how.ConfirmWithin), sha256.Sum256(same)}
+}
+
+func written(command string, args json.RawMessage, confirmWithin time.Duration) string {
+	return fmt.Sprintf("%s\x00%s\x00%v", command, args, confirmWithin)
 }
 
 func (a asked) is(other asked) bool {
@@ -150,7 +154,7 @@ func (r *replays) recall(records []audit.Record) {
 		switch {
 		case a.Kind == audit.Attempt && a.Key != "" && a.Time.Add(replayTime).After(now):
 			p := &replay{done: make(chan struct{}), until: now.Add(replayTime),
-				asked: asked{written: fmt.Sprintf("%s\x00%s\x00%v", a.Command, a.Args, time.Duration(a.Confirm*float64(time.Second)))}}
+				asked: asked{written: written(a.Command, a.Args, time.Duration(a.Confirm*float64(time.Second)))}}
 			close(p.done)
 			p.outcome.Change, p.outcome.Plan = a.Sequence, api.Plan{Summary: a.Summary, Before: a.Before, After: a.After}
 			p.err = api.Failf(api.Conflict, "ntptsd ended while this change was made (record %d of the audit log): look whether it was, and take another key", a.Sequence)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"reflect"
 	"strings"
 	"unicode"
@@ -63,23 +64,35 @@ func Escape(text string) string {
 }
 
 func checkDepth(answer []byte) error {
-	depth, quoted, escaped := 0, false, false
-	for _, b := range answer {
-		switch {
-		case escaped:
-			escaped = false
-		case b == '\\':
-			escaped = quoted
-		case b == '"':
-			quoted = !quoted
-		case quoted:
-		case b == '{' || b == '[':
+	depth := 0
+	for b := range Structure(answer) {
+		switch b {
+		case '{', '[':
 			if depth++; depth > maxDepth {
 				return fmt.Errorf("it nests deeper than %d levels", maxDepth)
 			}
-		case b == '}' || b == ']':
+		case '}', ']':
 			depth--
 		}
 	}
 	return nil
+}
+
+// Structure gives the octets of JSON, or what shall be, that stand in no string.
+func Structure(json []byte) iter.Seq[byte] {
+	return func(yield func(byte) bool) {
+		quoted, escaped := false, false
+		for _, b := range json {
+			switch {
+			case escaped:
+				escaped = false
+			case b == '\\':
+				escaped = quoted
+			case b == '"':
+				quoted = !quoted
+			case !quoted && !yield(b):
+				return
+			}
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -35,7 +36,7 @@ const (
 func newHTTPClient(ca, agent string) (*http.Client, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if ca != "" {
-		text, err := readBounded("certs.acme.ca", ca, maxCA)
+		text, _, err := readBounded("certs.acme.ca", ca, maxCA)
 		if err != nil {
 			return nil, err
 		}
@@ -138,14 +139,13 @@ func (s spending) Read(p []byte) (int, error) {
 
 // readSecret reads a file with a secret in one line of text, which is one to every user of the machine no more if they may read it.
 func readSecret(key, name string) (string, error) {
-	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0 {
-		mode := info.Mode().Perm()
+	text, mode, err := readBounded(key, name, maxSecret)
+	switch {
+	case err != nil:
+		return "", err
+	case mode&0o007 != 0:
 		return "", fmt.Errorf("%s: %s has mode %04o, so every user of this machine may know the secret: replace it if that matters, then chmod %04o %s",
 			key, name, mode, mode&0o640, name)
-	}
-	text, err := readBounded(key, name, maxSecret)
-	if err != nil {
-		return "", err
 	}
 	secret := strings.TrimSpace(string(text))
 	if secret == "" || strings.ContainsAny(secret, " \t\r\n") {
@@ -154,19 +154,18 @@ func readSecret(key, name string) (string, error) {
 	return secret, nil
 }
 
-func readBounded(key, name string, limit int64) ([]byte, error) {
+func readBounded(key, name string, limit int64) (text []byte, mode fs.FileMode, err error) {
 	info, err := os.Stat(name)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w; put the file there, readable for the user that ntptsd runs as", key, err)
+		return nil, 0, fmt.Errorf("%s: %w; put the file there, readable for the user that ntptsd runs as", key, err)
 	case !info.Mode().IsRegular() || info.Size() > limit:
-		return nil, fmt.Errorf("%s: %s is no regular file of at most %d octets", key, name, limit)
+		return nil, 0, fmt.Errorf("%s: %s is no regular file of at most %d octets", key, name, limit)
 	}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w; make it readable for the user that ntptsd runs as", key, err)
+	if text, err = os.ReadFile(name); err != nil {
+		return nil, 0, fmt.Errorf("%s: %w; make it readable for the user that ntptsd runs as", key, err)
 	}
-	return text, nil
+	return text, info.Mode().Perm(), nil
 }
 
 // quiet makes debug lines of all that the client tells: what it comes to is state, and told by package certs.

@@ -4,16 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"net"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/ntptsd/ntptsd/internal/api"
+	"github.com/ntptsd/ntptsd/internal/api/view"
 )
 
 // Codes of answers. Where chronyc has a number for the same thing, it is that.
@@ -147,23 +146,10 @@ func encoded(code int, result any, problem *api.Problem) ([]byte, error) {
 // json is a line of JSON, in which all is an escape that a terminal would act on: an encoder leaves some of that as it is.
 func (w *writer) json(b []byte) {
 	if bytes.ContainsFunc(b, acts) {
-		b = escaped(b)
+		b = []byte(view.Escape(string(b)))
 	}
 	w.b.Write(b)
 	w.b.WriteString(newline)
-}
-
-func escaped(text []byte) (b []byte) {
-	for _, r := range string(text) {
-		if !acts(r) {
-			b = utf8.AppendRune(b, r)
-			continue
-		}
-		for _, unit := range utf16.AppendRune(nil, r) {
-			b = fmt.Appendf(b, `\u%04x`, unit)
-		}
-	}
-	return b
 }
 
 // harmless has nothing that a terminal would act on: no control characters, and no marks that turn the direction of text.
